@@ -1,0 +1,56 @@
+# One private virtual environment, locked dependencies, nothing installed by hand.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+PYTEST_WORKERS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test serve format lint types lock clean
+
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## prepare the virtual environment (the other targets call it)
+
+$(STAMP): requirements-bootstrap.lock requirements-dev.lock pyproject.toml Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Longshore needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## archive a real folder through the REST API of a temporary server
+	@$(BIN)/longshore demo
+
+test: lint types ## every check and every test
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS)
+
+serve: setup ## run a server on 127.0.0.1:8080 with its data in ./data
+	@$(BIN)/longshore serve --data-dir data
+
+format: setup ## rewrite the code in the project's format
+	@$(BIN)/ruff format src tests benchmarks
+	@$(BIN)/ruff check --fix --quiet src tests benchmarks
+
+lint: setup ## check format and lint rules
+	@$(BIN)/ruff format --check --quiet src tests benchmarks
+	@$(BIN)/ruff check --quiet src tests benchmarks
+
+types: setup ## check the types
+	@$(BIN)/mypy
+
+lock: setup ## pin the dependencies again, with hashes and without index addresses
+	@echo 'uv==$(shell $(BIN)/uv --version 2>/dev/null | cut -d" " -f2)' | $(BIN)/uv pip compile --quiet --universal --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --python-version 3.11 - -o requirements-bootstrap.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+		--python-version 3.11 pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+		--python-version 3.11 --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## remove everything that was made here
+	rm -rf $(VENV) build dist data .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
