@@ -1,0 +1,1 @@
+"""Storages behind one interface; see `handler`."""

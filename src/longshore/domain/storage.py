@@ -1,0 +1,79 @@
+"""Storages as the rest of the system names them."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+import msgspec
+
+
+class NasType(StrEnum):
+    SMB_V1 = "smb_v1"
+    SMB_V2_1 = "smb_v2_1"
+    SMB_V3 = "smb_v3"
+    NFS_V3 = "nfs_v3"
+    NFS_V4 = "nfs_v4"
+    STORENEXT_V5 = "storenext_v5"
+
+
+class PoolType(StrEnum):
+    ACTIVE_ARCHIVE = "active_archive"
+    OFFLINE_ARCHIVE = "offline_archive"
+    DATA_EXCHANGE = "data_exchange"
+    SCRATCH = "scratch"
+    DATA_ENRICHMENT = "data_enrichment"
+    PRIMARY = "primary"
+
+
+class PoolContent(StrEnum):
+    TAPE = "tape"
+    CLOUD = "cloud"
+    NAS = "nas"
+
+
+class GuestRight(StrEnum):
+    NONE = "none"
+    READ = "read"
+    READ_WRITE = "read_write"
+
+
+class StorageKind(IntEnum):
+    """The table that a storage id belongs to."""
+
+    CONTAINER = 1
+    NAS_SHARE = 2
+    CLOUD_BUCKET = 3
+    TAPE = 4
+
+
+class StorageReference(msgspec.Struct, frozen=True, array_like=True):
+    """One storage device: what copies and slots are counted by."""
+
+    kind: StorageKind
+    id: int
+
+
+class StorageAddress(msgspec.Struct, frozen=True, array_like=True):
+    """How a mover reaches a storage: the backend's name and its settings, secrets included.
+
+    It crosses process boundaries and stands in the journal only as long as its execution lives.
+    """
+
+    reference: StorageReference
+    backend: str
+    settings: dict[str, str] = {}
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a storage can do. The pipeline asks here and never for a storage's type."""
+
+    atomic_replace: bool  # publishing over an existing name shows the old or the new, nothing else
+    exclusive_create: bool  # publishing only if the name is free is one atomic step
+    symlinks: bool
+    permissions: bool  # mode bits
+    ownership: bool  # uid and gid, where the process may set them
+    time_resolution_nanoseconds: int  # the step in which modification times are kept
+    ranged_write: bool  # parts of one staged file may be written in any order, by several movers
+    parallel_operations: int  # how many operations at once pay off in one mover
+    sequential_only: bool = False  # tape: one stream at a time, in order
+    name_bytes_maximum: int = 255

@@ -1,0 +1,191 @@
+"""The interface of every storage, and what it promises.
+
+    StorageHandler ── open_folder(path) ──> Folder ── open(name) ───────> SourceFile
+                                              │  └─── stage(temporary) ──> StagedFile
+                                              └────── entries(), stat(name), make_folder(), …
+
+- A handler belongs to one process and one thread. Opening one is cheap and does no I/O; the
+  first deed that needs the storage raises `StorageUnavailable` when it is not there.
+- Paths are bytes, relative to the storage's root, as `domain.paths` defines them. A handler never
+  leaves its root, whatever symbolic links lie inside it.
+- Every method raises `StorageError` (or its subclass `StorageUnavailable`) and no other exception
+  for what the storage refuses. Its retry class is the backend's own verdict.
+- Nothing appears under its final name before `StagedFile.commit`; after it the whole content and
+  metadata are there. Nothing is durable before `make_durable` returns.
+- Every deed may be repeated after a crash: staging the same temporary name again starts over (or
+  goes on, when asked to), removing what is gone raises kind `not_found`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from longshore.domain.entry import Entry
+from longshore.domain.storage import Capabilities, StorageReference
+
+TEMPORARY_PREFIX = b".longshore-"
+"""Names that begin so are staged files of a run: no listing shows them and no task moves them."""
+
+
+class Metadata(msgspec.Struct, frozen=True, array_like=True):
+    """What is set on a written file or folder. None leaves the storage's own value."""
+
+    mode: int | None = None  # permission bits, 0 to 0o7777
+    uid: int | None = None
+    gid: int | None = None
+    mtime_ns: int | None = None
+    atime_ns: int | None = None
+
+
+class Space(msgspec.Struct, frozen=True):
+    """Room on a storage, in bytes."""
+
+    total_bytes: int
+    free_bytes: int
+
+
+class _Closing(ABC):
+    """Something that holds a resource until `close`, which may be called twice."""
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class SourceFile(_Closing):
+    """A regular file opened for reading."""
+
+    @abstractmethod
+    def stat(self) -> Entry:
+        """The opened file as it is now (not whatever bears its name by now)."""
+
+    @abstractmethod
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        """Fill the buffer from the offset on; the number of bytes got, 0 only at the end."""
+
+
+class StagedFile(_Closing):
+    """A file being written under its temporary name. `close` keeps it, `abort` removes it."""
+
+    @abstractmethod
+    def write(self, data: memoryview, offset: int) -> None:
+        """Write all of the data at the offset; never fewer bytes."""
+
+    @abstractmethod
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        """Read back what the storage holds, for verification."""
+
+    @abstractmethod
+    def size(self) -> int:
+        """Bytes the staged file holds now (up to the highest offset written)."""
+
+    @abstractmethod
+    def set_metadata(self, metadata: Metadata) -> tuple[str, ...]:
+        """Set what the storage keeps; the names of the fields that it could not keep."""
+
+    @abstractmethod
+    def commit(self, name: bytes, *, replace: bool) -> None:
+        """Publish under the final name in the same folder, atomically, and close.
+
+        Without `replace` an existing name raises kind `exists` and the staged file stays, so that
+        `commit` may be called again with another name. With it the old content is replaced; a
+        folder in the way raises kind `is_a_folder`.
+        """
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Remove the staged file. What is already gone is no error."""
+
+
+class Folder(_Closing):
+    """One folder of a storage, held open, so that nobody can swap it for another meanwhile."""
+
+    path: bytes
+
+    @abstractmethod
+    def entries(self, *, after: bytes = b"") -> Iterator[Entry]:
+        """Every name greater than `after`, sorted by bytes, temporary names left out.
+
+        A name that vanishes during the listing is left out. A name whose metadata cannot be read
+        comes as kind SPECIAL with mode 0.
+        """
+
+    @abstractmethod
+    def stat(self, name: bytes) -> Entry:
+        """One name; symbolic links are not followed. Kind `not_found` when there is none."""
+
+    @abstractmethod
+    def open(self, name: bytes) -> SourceFile:
+        """A regular file for reading; anything else raises kind `special_file`."""
+
+    @abstractmethod
+    def stage(self, temporary_name: bytes, *, size: int, resume: bool = False) -> StagedFile:
+        """A staged file of `size` bytes to come: empty, or with `resume` as it was left.
+
+        The name must begin with TEMPORARY_PREFIX. No room for `size` may be raised here.
+        """
+
+    @abstractmethod
+    def stage_symlink(self, temporary_name: bytes, target: bytes) -> StagedFile:
+        """A staged symbolic link; its `write` and `read_into` are not to be called."""
+
+    @abstractmethod
+    def staged_names(self) -> list[bytes]:
+        """The temporary names in this folder, sorted."""
+
+    @abstractmethod
+    def make_folder(self, name: bytes) -> bool:
+        """Make sure that the folder is there; whether it was made now.
+
+        Anything but a folder in its place raises kind `not_a_folder`.
+        """
+
+    @abstractmethod
+    def set_metadata(self, name: bytes, metadata: Metadata) -> tuple[str, ...]:
+        """Set metadata of a published name (b"" = this folder); the fields that were not kept."""
+
+    @abstractmethod
+    def remove(self, name: bytes) -> None:
+        """Remove a file or symbolic link."""
+
+    @abstractmethod
+    def remove_folder(self, name: bytes) -> None:
+        """Remove an empty folder; kind `not_empty` otherwise."""
+
+
+class StorageHandler(_Closing):
+    """One storage: NAS share, container, bucket or tape."""
+
+    reference: StorageReference
+    capabilities: Capabilities
+
+    @abstractmethod
+    def check(self, *, writable: bool) -> None:
+        """Return if the storage is there (and can be written); else StorageUnavailable says why."""
+
+    @abstractmethod
+    def space(self) -> Space:
+        """The room there is now."""
+
+    @abstractmethod
+    def open_folder(self, path: bytes, *, create: bool = False) -> Folder:
+        """The folder; `create` makes missing ones on the way. No symbolic link is followed."""
+
+    @abstractmethod
+    def make_durable(self) -> None:
+        """Everything written and published so far survives a power loss once this returns."""
