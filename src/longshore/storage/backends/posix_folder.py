@@ -1,0 +1,225 @@
+"""One folder of a POSIX storage. Every deed is relative to the held descriptor."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from longshore.domain import paths
+from longshore.domain.entry import Entry, EntryKind
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
+from longshore.storage.backends.posix_files import (
+    PosixSourceFile,
+    PosixStagedFile,
+    PosixStagedSymlink,
+)
+from longshore.storage.backends.posix_metadata import (
+    Target,
+    apply_metadata,
+    entry_from_stat,
+    unreadable_entry,
+)
+from longshore.storage.backends.posix_names import (
+    check_name,
+    check_temporary_name,
+    name_invalid,
+)
+from longshore.storage.backends.posix_stage import create_or_resume, create_symlink
+from longshore.storage.handler import TEMPORARY_PREFIX, Folder, Metadata, SourceFile, StagedFile
+
+if TYPE_CHECKING:
+    from longshore.storage.backends.posix import PosixStorage
+
+_ENCODING: Final = sys.getfilesystemencoding()
+_ENCODING_ERRORS: Final = sys.getfilesystemencodeerrors()
+
+# A named pipe without a writer must not hold the mover up, a terminal must not take it over.
+_READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+
+class PosixFolder(Folder):
+    """A folder held open by its descriptor, which it owns."""
+
+    def __init__(self, storage: PosixStorage, path: bytes, descriptor: int) -> None:
+        self.path = path
+        self._storage = storage
+        self._descriptor = descriptor
+        self._device: int | None = None  # of the file system written to; asked once
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    # Looking
+
+    def entries(self, *, after: bytes = b"") -> Iterator[Entry]:
+        # Only the names are held: with a million of them the metadata would be ten times as much.
+        for name in self._names():
+            if name > after and not name.startswith(TEMPORARY_PREFIX):
+                entry = self._listed(name)
+                if entry is not None:
+                    yield entry
+
+    def stat(self, name: bytes) -> Entry:
+        check_name(name, "look at")
+        try:
+            return self._entry(name)
+        except OSError as error:
+            raise self.refusal(error, "look at", name) from error
+
+    def open(self, name: bytes) -> SourceFile:
+        check_name(name, "open")
+        try:
+            descriptor = self._storage.open_unobtrusively(name, _READ_FLAGS, self._descriptor)
+        except OSError as error:
+            raise self._open_refusal(error, name) from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise self._not_regular(name)
+        return PosixSourceFile(self, name, descriptor)
+
+    def staged_names(self) -> list[bytes]:
+        return [name for name in self._names() if name.startswith(TEMPORARY_PREFIX)]
+
+    # Changing
+
+    def stage(self, temporary_name: bytes, *, size: int, resume: bool = False) -> StagedFile:
+        check_temporary_name(temporary_name)
+        self.note_change()
+        try:
+            descriptor = create_or_resume(self._descriptor, temporary_name, size, resume=resume)
+        except OSError as error:
+            raise self.refusal(error, "stage", temporary_name) from error
+        return PosixStagedFile(self, temporary_name, descriptor)
+
+    def stage_symlink(self, temporary_name: bytes, target: bytes) -> StagedFile:
+        check_temporary_name(temporary_name)
+        if not target or b"\0" in target:
+            raise name_invalid("stage link", temporary_name, "no such target can be stored")
+        self.note_change()
+        try:
+            create_symlink(self._descriptor, temporary_name, target)
+        except OSError as error:
+            raise self.refusal(error, "stage link", temporary_name) from error
+        return PosixStagedSymlink(self, temporary_name, target)
+
+    def make_folder(self, name: bytes) -> bool:
+        check_name(name, "make folder")
+        self.note_change()
+        try:
+            os.mkdir(name, dir_fd=self._descriptor)
+        except FileExistsError as error:
+            if self.stat(name).kind is EntryKind.FOLDER:
+                return False
+            standing = os.strerror(errno.ENOTDIR)
+            kind, path = ErrorKind.NOT_A_FOLDER, paths.join(self.path, name)
+            raise StorageError(kind, RetryClass.NEVER, "make folder", path, standing) from error
+        except OSError as error:
+            raise self.refusal(error, "make folder", name) from error
+        return True
+
+    def set_metadata(self, name: bytes, metadata: Metadata) -> tuple[str, ...]:
+        self.note_change()
+        try:
+            if not name:
+                return apply_metadata(Target(self._descriptor), metadata)
+            check_name(name, "set metadata of")
+            return self._set_metadata_of(name, metadata)
+        except OSError as error:
+            raise self.refusal(error, "set metadata of", name) from error
+
+    def remove(self, name: bytes) -> None:
+        check_name(name, "remove")
+        self.note_change()
+        try:
+            os.unlink(name, dir_fd=self._descriptor)
+        except OSError as error:
+            raise self.refusal(error, "remove", name) from error
+
+    def remove_folder(self, name: bytes) -> None:
+        check_name(name, "remove folder")
+        self.note_change()
+        try:
+            os.rmdir(name, dir_fd=self._descriptor)
+        except FileExistsError as error:  # some systems say so for "not empty"
+            full = OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+            raise self.refusal(full, "remove folder", name) from error
+        except OSError as error:
+            raise self.refusal(error, "remove folder", name) from error
+
+    # For the storage and the files of this folder
+
+    def refusal(self, error: OSError, deed: str, name: bytes) -> StorageError:
+        """The error for a deed that named something in this folder."""
+        return self._storage.refusal(error, deed, paths.join(self.path, name), names=True)
+
+    def note_change(self) -> None:
+        """Tell the storage which file system has to be made durable later."""
+        if self._device is None:
+            try:
+                self._device = os.fstat(self._descriptor).st_dev
+            except OSError as error:
+                raise self.refusal(error, "use folder", b"") from error
+        self._storage.note_change(self._device, self._descriptor)
+
+    @property
+    def descriptor(self) -> int:
+        """The held folder; -1 once closed."""
+        return self._descriptor
+
+    # Inside
+
+    def _names(self) -> list[bytes]:
+        try:
+            found = os.listdir(self._descriptor)
+        except OSError as error:
+            raise self.refusal(error, "list", b"") from error
+        return sorted([name.encode(_ENCODING, _ENCODING_ERRORS) for name in found])
+
+    def _entry(self, name: bytes) -> Entry:
+        found = os.lstat(name, dir_fd=self._descriptor)
+        if stat.S_ISLNK(found.st_mode):
+            return entry_from_stat(name, found, os.readlink(name, dir_fd=self._descriptor))
+        return entry_from_stat(name, found)
+
+    def _listed(self, name: bytes) -> Entry | None:
+        """The entry for a name in a listing; None when it vanished since."""
+        try:
+            return self._entry(name)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            refusal = self.refusal(error, "list", name)
+            if isinstance(refusal, StorageUnavailable) or error.errno == errno.EBADF:
+                raise refusal from error
+            return unreadable_entry(name)
+
+    def _open_refusal(self, error: OSError, name: bytes) -> StorageError:
+        try:
+            standing = os.lstat(name, dir_fd=self._descriptor)
+        except OSError:
+            return self.refusal(error, "open", name)
+        if stat.S_ISREG(standing.st_mode):
+            return self.refusal(error, "open", name)
+        return self._not_regular(name)
+
+    def _not_regular(self, name: bytes) -> StorageError:
+        kind, path = ErrorKind.SPECIAL_FILE, paths.join(self.path, name)
+        return StorageError(kind, RetryClass.NEVER, "open", path, "not a regular file")
+
+    def _set_metadata_of(self, name: bytes, metadata: Metadata) -> tuple[str, ...]:
+        # O_PATH needs no permission on the file and wakes no device. What it yields takes no
+        # fchmod, but its name under /proc leads to exactly the opened file.
+        flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(name, flags, dir_fd=self._descriptor)
+        try:
+            if stat.S_ISLNK(os.fstat(descriptor).st_mode):
+                return apply_metadata(Target(name, folder=self._descriptor), metadata)
+            return apply_metadata(Target(b"/proc/self/fd/%d" % descriptor), metadata)
+        finally:
+            os.close(descriptor)
