@@ -77,3 +77,21 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     parallel_operations: int  # how many operations at once pay off in one mover
     sequential_only: bool = False  # tape: one stream at a time, in order
     name_bytes_maximum: int = 255
+
+
+POSIX_BACKEND = "posix"
+
+
+def folder_address(reference: StorageReference, folder: str) -> StorageAddress:
+    """A storage that movers reach as a folder of their own machine."""
+    return StorageAddress(reference, POSIX_BACKEND, {"root": folder})
+
+
+def parse_share_options(options: str | None) -> dict[str, str]:
+    """The options of a NAS share, written as `name=value,name=value`; a bare name has value ""."""
+    pairs = (part.partition("=") for part in (options or "").split(","))
+    return {name.strip(): value.strip() for name, _, value in pairs if name.strip()}
+
+
+MOUNT_POINT_OPTION = "mount_point"
+"""The share is reached through this absolute folder of the mover's machine."""

@@ -1,0 +1,176 @@
+"""The settings, read once at start: defaults < TOML file < environment < command-line flags.
+
+Every field is a setting. In the file it is a key of the same name; in the environment it is
+`LONGSHORE_` and the name in capitals (`LONGSHORE_PORT`).
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from longshore.domain.errors import LongshoreError
+
+ENVIRONMENT_PREFIX = "LONGSHORE_"
+
+
+class InvalidConfiguration(LongshoreError):
+    """A setting is unknown, of the wrong type or out of its bounds; the text names it."""
+
+
+def _setting(
+    default: Any, help_text: str, *, low: float | None = None, high: float | None = None
+) -> Any:
+    metadata = {"help": help_text, "low": low, "high": high}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All settings with their units; `docs/configuration.md` lists them."""
+
+    data_dir: Path = _setting(
+        Path("data"), "Folder of the database, keys and sockets; only for the server."
+    )
+    host: str = _setting("127.0.0.1", "Address the api listens on.")
+    port: int = _setting(8080, "TCP port of the api; 0 takes a free one.", low=0, high=65535)
+    database_url: str = _setting(
+        "", "PostgreSQL as postgresql+psycopg://user:password@host/name; empty = SQLite."
+    )
+    containers_root: Path | None = _setting(
+        None, "Folder in which containers live; default: `containers` in the data folder."
+    )
+    log_level: str = _setting("info", "debug, info, warning or error.")
+    admin_password: str = _setting(
+        "", "Password of the user admin at the first start; empty = a random one."
+    )
+    movers: int = _setting(
+        0, "Mover processes on this machine; 0 = one per processor.", low=0, high=256
+    )
+    active_tasks_maximum: int = _setting(
+        20, "Tasks that run at the same time; others wait in the queue.", low=1, high=10_000
+    )
+    memory_use_percent_maximum: int = _setting(
+        80, "No task starts while the machine uses more memory than this.", low=1, high=100
+    )
+    parallel_processing_default: int = _setting(
+        64, "Batches of one task at work at once, where the task does not say.", low=1, high=64
+    )
+    slice_seconds: float = _setting(
+        2.0, "Longest time a mover works before it reports.", low=0.05, high=60
+    )
+    batch_files_maximum: int = _setting(1000, "Files in one batch.", low=1, high=4000)
+    batch_bytes_maximum: int = _setting(
+        256 * 1024 * 1024, "Bytes in one batch of several files.", low=1
+    )
+    verify_by_reading_back: bool = _setting(
+        True, "Read every written file back and compare its checksum before publishing it."
+    )
+    recovery_stops_tasks: bool = _setting(
+        False, "After a crash running tasks become stopped_by_system instead of going on."
+    )
+    lease_seconds: float = _setting(
+        10.0, "How long a controller that went silent keeps others waiting.", low=1, high=600
+    )
+    api_threads: int = _setting(16, "Requests answered at the same time.", low=1, high=256)
+
+    @property
+    def containers_folder(self) -> Path:
+        return self.containers_root or self.data_dir / "containers"
+
+
+def load(
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> Config:
+    """The settings in force. Raises InvalidConfiguration.
+
+    A flag whose value is None was not given. The data folder comes back absolute.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        values |= _from_file(file)
+    values |= _from_environment(os.environ if environment is None else environment)
+    values |= {name: value for name, value in (flags or {}).items() if value is not None}
+    checked: dict[str, Any] = {name: _checked(name, value) for name, value in values.items()}
+    config = Config(**checked)
+    return _with_absolute_folders(config)
+
+
+def _with_absolute_folders(config: Config) -> Config:
+    root = config.containers_root
+    return replace(
+        config,
+        data_dir=config.data_dir.absolute(),
+        containers_root=None if root is None else root.absolute(),
+    )
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(file.read_text())
+    except OSError as error:
+        raise InvalidConfiguration(f"cannot read {file}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidConfiguration(f"{file} is not valid TOML: {error}") from error
+    unknown = set(values) - _names()
+    if unknown:
+        raise InvalidConfiguration(f"{file}: unknown setting {sorted(unknown)[0]!r}")
+    return values
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    given = {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(ENVIRONMENT_PREFIX)
+    }
+    return {name: value for name, value in given.items() if name in _names()}
+
+
+def _names() -> set[str]:
+    return {each.name for each in fields(Config)}
+
+
+def _checked(name: str, value: object) -> object:
+    """The value in the setting's type and bounds."""
+    if name not in _names():
+        raise InvalidConfiguration(f"unknown setting {name!r}")
+    parsed = _parsed(name, value, _type_of(name))
+    metadata = next(each.metadata for each in fields(Config) if each.name == name)
+    low, high = metadata["low"], metadata["high"]
+    if low is not None and parsed < low:
+        raise InvalidConfiguration(f"{name} is {parsed}, must be at least {low}")
+    if high is not None and parsed > high:
+        raise InvalidConfiguration(f"{name} is {parsed}, must be at most {high}")
+    return parsed
+
+
+def _type_of(name: str) -> type:
+    hint = get_type_hints(Config)[name]
+    plain = [each for each in get_args(hint) if each is not type(None)]
+    return plain[0] if get_origin(hint) is not None and plain else hint  # type: ignore[no-any-return]
+
+
+def _parsed(name: str, value: object, kind: type) -> Any:
+    try:
+        if kind is bool:
+            return _boolean(value)
+        return kind(value if not isinstance(value, bool) else None)
+    except (TypeError, ValueError):
+        raise InvalidConfiguration(f"{name} is {value!r}, must be a {kind.__name__}") from None
+
+
+def _boolean(value: object) -> bool:
+    known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in known:
+        return known[value.lower()]
+    raise ValueError

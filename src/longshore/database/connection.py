@@ -1,0 +1,114 @@
+"""Engines for the two parts of the database, and transactions over them.
+
+SQLite: two files in the data directory, both in WAL mode. A write transaction takes the write
+lock at its start (BEGIN IMMEDIATE), so it never fails half-way for want of it.
+PostgreSQL: one database, so both engines are the same.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+LOCK_TIMEOUT_SECONDS = 30  # a writer holds the lock for one batch, well under a second
+POOL_CONNECTIONS = 8  # per process; the api answers from up to 40 threads, and queries are short
+STATEMENT_CACHE_SIZE = 500  # compiled statements kept per engine
+
+STATE_FILE = "state.sqlite"
+JOURNAL_FILE = "journal.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The two parts; on PostgreSQL the same engine twice."""
+
+    state: Engine
+    journal: Engine
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.state.dialect.name == "sqlite"
+
+    def dispose(self) -> None:
+        """Close all connections; the object may be used again."""
+        self.state.dispose()
+        self.journal.dispose()
+
+
+def open_sqlite(data_dir: Path) -> Database:
+    """The database in the data directory's two files, which are made when missing."""
+    return Database(
+        state=_sqlite_engine(data_dir / STATE_FILE, synchronous="FULL"),
+        journal=_sqlite_engine(data_dir / JOURNAL_FILE, synchronous="NORMAL"),
+    )
+
+
+def open_url(url: str) -> Database:
+    """The PostgreSQL database at the URL (postgresql+psycopg://…)."""
+    engine = create_engine(
+        url, pool_size=POOL_CONNECTIONS, pool_pre_ping=True, query_cache_size=STATEMENT_CACHE_SIZE
+    )
+    return Database(state=engine, journal=engine)
+
+
+def open_database(url: str | None, data_dir: Path) -> Database:
+    """The configured database: the URL's, or SQLite in the data directory."""
+    if not url or url.startswith("sqlite"):
+        return open_sqlite(data_dir)
+    return open_url(url)
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that sees one state of the database and changes nothing."""
+    with engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that commits when the block ends, and leaves nothing behind when it raises."""
+    with (
+        engine.connect().execution_options(longshore_writing=True) as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+def _sqlite_engine(path: Path, *, synchronous: str) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        pool_size=POOL_CONNECTIONS,
+        query_cache_size=STATEMENT_CACHE_SIZE,
+        connect_args={"timeout": LOCK_TIMEOUT_SECONDS, "check_same_thread": False},
+    )
+
+    def configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        assert isinstance(connection, sqlite3.Connection)
+        connection.isolation_level = None  # transactions begin where `begin` below says so
+        for pragma in (
+            "journal_mode = WAL",
+            f"synchronous = {synchronous}",
+            "foreign_keys = ON",
+            "temp_store = MEMORY",
+            "cache_size = -16000",  # KiB per connection
+            "journal_size_limit = 67108864",  # bytes the WAL file shrinks to after a checkpoint
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    def begin(connection: Connection) -> None:
+        options: dict[str, Any] = dict(connection.get_execution_options())
+        immediate = options.get("longshore_writing", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    event.listen(engine, "connect", configure)
+    event.listen(engine, "begin", begin)
+    return engine

@@ -1,0 +1,23 @@
+"""Ids of catalogue nodes, reserved in ranges so that many rows are inserted in one statement."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, insert, update
+
+from longshore.database.tables import identifiers
+
+FIRST_ID = 1
+
+
+def reserve(connection: Connection, name: str, count: int) -> int:
+    """The first of `count` ids that nobody else gets. Needs a writing transaction."""
+    taken = connection.execute(
+        update(identifiers)
+        .where(identifiers.c.name == name)
+        .values(next_id=identifiers.c.next_id + count)
+        .returning(identifiers.c.next_id)
+    ).scalar()
+    if taken is not None:
+        return int(taken) - count
+    connection.execute(insert(identifiers).values(name=name, next_id=FIRST_ID + count))
+    return FIRST_ID

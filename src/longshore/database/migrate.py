@@ -1,0 +1,74 @@
+"""Bringing a database to the schema of this version.
+
+The two parts have their own chains of migrations (`migrations/state`, `migrations/journal`) and
+version tables, so that the same chains serve two SQLite files and one PostgreSQL database.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, MetaData
+
+from longshore.database import tables
+from longshore.database.connection import Database, writing
+from longshore.domain.errors import LongshoreError
+
+PARTS: dict[str, MetaData] = {"state": tables.state, "journal": tables.journal}
+
+
+class SchemaTooNew(LongshoreError):
+    """The database was written by a newer version of Longshore."""
+
+
+def migrate(database: Database) -> None:
+    """Apply what is missing, each part in one transaction. Raises SchemaTooNew."""
+    for part, engine in (("state", database.state), ("journal", database.journal)):
+        _migrate_part(part, engine)
+
+
+def version_table(part: str) -> str:
+    """The table in which alembic keeps the part's version."""
+    return f"alembic_version_{part}"
+
+
+def scripts(part: str) -> ScriptDirectory:
+    """The part's chain of migrations."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations" / part))
+    config.set_main_option("path_separator", "os")
+    return ScriptDirectory.from_config(config)
+
+
+def current_version(part: str, connection: Connection) -> str | None:
+    """The revision the part is at; None before the first migration."""
+    context = MigrationContext.configure(connection, opts={"version_table": version_table(part)})
+    return context.get_current_revision()
+
+
+def _migrate_part(part: str, engine: Engine) -> None:
+    chain = scripts(part)
+    with writing(engine) as connection:
+        version = current_version(part, connection)
+        if version == chain.get_current_head():
+            return
+        if version is not None and version not in {
+            step.revision for step in chain.walk_revisions()
+        }:
+            raise SchemaTooNew(
+                f"the {part} database has schema {version}, which this version does not know"
+            )
+        environment = EnvironmentContext(
+            Config(), chain, fn=lambda revision, _: chain._upgrade_revs("head", revision)
+        )
+        environment.configure(
+            connection=connection,
+            target_metadata=PARTS[part],
+            version_table=version_table(part),
+            transactional_ddl=False,  # the transaction is ours
+        )
+        environment.run_migrations()

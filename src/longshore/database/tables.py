@@ -1,0 +1,412 @@
+"""All tables. `state` and `journal` are two files on SQLite and one database on PostgreSQL.
+
+    state     what people declare and ask for: users, storages, tasks, executions, jobs.
+              Every commit is durable before it is acknowledged (SQLite: synchronous FULL).
+    journal   what the engine does: lease, work items, counters, per-file records, catalogue.
+              A commit lost in a power failure is repaired by doing the work item again, which
+              recognises what it finds finished (SQLite: synchronous NORMAL).
+
+No statement joins across the two. Dates are whole seconds since 1970 (UTC), times of files are
+nanoseconds since 1970, sizes are bytes, names and paths are the storage's bytes.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+_NAMING = {
+    "pk": "pk_%(table_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+}
+state = MetaData(naming_convention=_NAMING)
+journal = MetaData(naming_convention=_NAMING)
+
+# SQLite gives automatic ids to "INTEGER PRIMARY KEY" only.
+Identity = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _id() -> Column[int]:
+    return Column("id", Identity, primary_key=True, autoincrement=True)
+
+
+def _task_id() -> Column[int]:
+    return Column(
+        "task_id", Identity, ForeignKey("tasks.id", ondelete="CASCADE"), nullable=False, index=True
+    )
+
+
+# ---------------------------------------------------------------------------------- users
+
+users = Table(
+    "users",
+    state,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    Column("administrator", Boolean, nullable=False),
+    Column("creation_date", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+api_keys = Table(
+    "api_keys",
+    state,
+    _id(),
+    Column(
+        "user_id", Identity, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    Column("name", Text, nullable=False),
+    Column("key_hash", LargeBinary, nullable=False, unique=True),  # SHA-256 of a random key
+    Column("key_end", String(4), nullable=False),  # shown behind stars
+    Column("scopes", Text, nullable=False),  # JSON list of {controller, action}; [] = everything
+    Column("creation_date", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# ------------------------------------------------------------------------------- storages
+
+nas = Table(
+    "nas",
+    state,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("host", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("comment", Text),
+    Column("price", Text),  # per TB and month, decimal text
+    sqlite_autoincrement=True,
+)
+
+pools = Table(
+    "pools",
+    state,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("comment", Text),
+    Column("type", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("root_id", BigInteger),  # journal: nodes.id, of primary pools
+    sqlite_autoincrement=True,
+)
+
+nas_shares = Table(
+    "nas_shares",
+    state,
+    _id(),
+    Column("nas_id", Identity, ForeignKey("nas.id"), nullable=False, index=True),
+    Column("pool_id", Identity, ForeignKey("pools.id"), index=True),
+    Column("name", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("options", Text),
+    Column("username", Text),
+    Column("password_encrypted", LargeBinary),
+    UniqueConstraint("nas_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+containers = Table(
+    "containers",
+    state,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("comment", Text),
+    Column("quota_total_size", BigInteger, nullable=False),  # bytes, 0 = none
+    Column("quota_on_cache", Integer, nullable=False),  # percent
+    Column("guest_right", Text, nullable=False),
+    Column("folder", Text, nullable=False),  # its folder's name below containers_root
+    Column("root_id", BigInteger),  # journal: nodes.id
+    Column("last_update", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# ---------------------------------------------------------------------------------- tasks
+
+tasks = Table(
+    "tasks",
+    state,
+    _id(),
+    Column("owner_id", Identity, ForeignKey("users.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("comment", Text),
+    Column("workflow_type", Text),
+    Column("workflow_action", Text),
+    Column("source_type", Text),
+    Column("destination_type", Text),
+    Column("priority", Integer, nullable=False),
+    Column("conflict_resolution", Text),
+    Column("action", Text, nullable=False),
+    Column("activate", Integer, nullable=False),
+    Column("creation_date", BigInteger, nullable=False),
+    Column("creation_username", Text, nullable=False),
+    Column("modification_date", BigInteger, nullable=False),
+    Column("modification_username", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("progress", Integer, nullable=False),
+    Column("job_started", BigInteger),
+    Column("job_finished", BigInteger),
+    Column("processed_size", BigInteger, nullable=False),
+    Column("to_process_size", BigInteger, nullable=False),
+    Column("delete", Integer, nullable=False),
+    Column("local_server_path", Text),
+    Column("execution_id", BigInteger),  # the current or last one; executions outlive tasks
+    sqlite_autoincrement=True,
+)
+Index("ix_tasks_owner_id", tasks.c.owner_id, tasks.c.id)
+Index("ix_tasks_name", tasks.c.name)
+
+task_sources = Table(
+    "task_sources",
+    state,
+    _id(),
+    _task_id(),
+    Column("pool_id", Identity, ForeignKey("pools.id"), index=True),
+    Column("container_id", Identity, ForeignKey("containers.id"), index=True),
+    Column("path", LargeBinary, nullable=False),  # inside the pool or container, b"" = all of it
+    Column("file_id", BigInteger),  # journal: nodes.id, where the catalogue has it
+    Column("given_pool", Boolean, nullable=False),  # the pool was named itself, not by a path
+    Column("range_first", BigInteger),
+    Column("range_last", BigInteger),  # exclusive
+    sqlite_autoincrement=True,
+)
+
+task_destinations = Table(
+    "task_destinations",
+    state,
+    _id(),
+    _task_id(),
+    Column("pool_id", Identity, ForeignKey("pools.id"), index=True),
+    Column("container_id", Identity, ForeignKey("containers.id"), index=True),
+    Column("path", LargeBinary, nullable=False),
+    Column("file_id", BigInteger),
+    Column("given_pool", Boolean, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+task_options = Table(
+    "task_options",
+    state,
+    _id(),
+    _task_id(),
+    Column("type", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+task_callbacks = Table(
+    "task_callbacks",
+    state,
+    _id(),
+    _task_id(),
+    Column("type", Text, nullable=False),
+    Column("script", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+task_metadata = Table(
+    "task_metadata",
+    state,
+    _id(),
+    _task_id(),
+    Column("key", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    UniqueConstraint("task_id", "key"),
+    sqlite_autoincrement=True,
+)
+
+task_executions = Table(
+    "task_executions",
+    state,
+    # Start time in nanoseconds since 1970.
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("task_id", BigInteger, nullable=False, index=True),  # no key: it outlives the task
+    Column("owner_id", Identity, ForeignKey("users.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("workflow_type", Text),
+    Column("workflow_action", Text),
+    Column("source_type", Text),
+    Column("destination_type", Text),
+    Column("priority", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("reason", Text),  # why it ended or waits as it does, in words
+    Column("log_time", BigInteger, nullable=False),  # of the last change
+    Column("job_started", BigInteger),
+    Column("job_finished", BigInteger),
+    Column("to_process_size", BigInteger, nullable=False),
+    Column("processed_size", BigInteger, nullable=False),
+    Column("to_process_files", BigInteger, nullable=False),
+    Column("processed_files", BigInteger, nullable=False),
+    Column("finalized_files", BigInteger, nullable=False),
+    Column("failed_files", BigInteger, nullable=False),
+    Column("estimation_time", BigInteger),  # seconds left
+    Column("bandwidth", BigInteger),  # bytes per second
+    Column("active_seconds", Float, nullable=False),  # time spent calculating or in progress
+    Column("plan", LargeBinary, nullable=False),  # msgpack of pipeline.messages.ExecutionPlan
+)
+Index("ix_task_executions_status", task_executions.c.status)
+
+execution_log = Table(
+    "execution_log",
+    state,
+    _id(),
+    Column("execution_id", BigInteger, nullable=False, index=True),
+    Column("date", BigInteger, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+jobs = Table(
+    "jobs",
+    state,
+    Column("id", String(36), primary_key=True),  # UUID
+    Column("user_id", Identity, nullable=False),
+    Column("controller", Text, nullable=False),  # the resource, "tasks"
+    Column("resource_id", BigInteger, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("progress", Integer),
+    Column("total", Integer),
+    Column("reason", Text),  # why it failed, in words
+    Column("creation_ns", BigInteger, nullable=False),
+)
+Index("ix_jobs_status", jobs.c.status, jobs.c.creation_ns)
+
+# --------------------------------------------------------------------------------- engine
+
+leases = Table(
+    "leases",
+    journal,
+    Column("name", Text, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),  # grows with every new holder
+    Column("holder", Text, nullable=False),  # host:pid:start
+    Column("expires_at", Float, nullable=False),  # seconds since 1970
+)
+
+identifiers = Table(
+    "identifiers",
+    journal,
+    Column("name", Text, primary_key=True),
+    Column("next_id", BigInteger, nullable=False),
+)
+
+work = Table(
+    "work",
+    journal,
+    _id(),
+    Column("execution_id", BigInteger, nullable=False),
+    Column("kind", SmallInteger, nullable=False),  # pipeline.messages.WorkKind
+    Column("state", SmallInteger, nullable=False),  # database.journal.WorkState
+    Column("attempts", SmallInteger, nullable=False),  # how many movers died on it
+    Column("files", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("payload", LargeBinary, nullable=False),  # opaque to the controller
+    sqlite_autoincrement=True,
+)
+Index("ix_work_queue", work.c.execution_id, work.c.state, work.c.kind, work.c.id)
+
+counters = Table(
+    "counters",
+    journal,
+    Column("execution_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("to_process_files", BigInteger, nullable=False),
+    Column("to_process_size", BigInteger, nullable=False),
+    Column("processed_files", BigInteger, nullable=False),
+    Column("processed_size", BigInteger, nullable=False),
+    Column("finalized_files", BigInteger, nullable=False),
+    Column("failed_files", BigInteger, nullable=False),
+    Column("refused_files", BigInteger, nullable=False),
+    Column("warnings", BigInteger, nullable=False),  # kept files with lost metadata and the like
+)
+
+execution_files = Table(
+    "execution_files",
+    journal,
+    Column("execution_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # work id * 4096 + place
+    Column("file_id", BigInteger),  # nodes.id, where the catalogue has it
+    Column("path", LargeBinary, nullable=False),  # in the source storage
+    Column("kind", SmallInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("outcome", SmallInteger, nullable=False),
+    Column("target_path", LargeBinary),  # in the destination storage, of written files
+    Column("checksum_kind", Text),
+    Column("checksum", LargeBinary),  # of the kind that was asked for
+    Column("xxh3_128", LargeBinary),
+    Column("error_kind", Text),
+    Column("error_stage", Text),
+    Column("error_side", SmallInteger),
+    Column("error_text", Text),
+    Column("callback_id", BigInteger),  # the callback that refused or failed
+    Column("attempts", SmallInteger, nullable=False),
+    Column("finished_ns", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("ix_execution_files_outcome", execution_files.c.execution_id, execution_files.c.outcome)
+Index("ix_execution_files_file", execution_files.c.execution_id, execution_files.c.file_id)
+
+# ------------------------------------------------------------------------------ catalogue
+
+nodes = Table(
+    "nodes",
+    journal,
+    Column("id", Identity, primary_key=True, autoincrement=False),  # from `identifiers`
+    Column("root_id", BigInteger, nullable=False),  # nodes.id of the container or primary pool
+    Column("parent_id", BigInteger),  # null for roots
+    Column("name", LargeBinary, nullable=False),
+    Column("kind", SmallInteger, nullable=False),  # domain.entry.EntryKind
+    Column("size", BigInteger, nullable=False),
+    Column("mode", Integer, nullable=False),
+    Column("uid", BigInteger, nullable=False),
+    Column("gid", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("atime_ns", BigInteger, nullable=False),
+    Column("ctime_ns", BigInteger, nullable=False),
+    Column("link_target", LargeBinary),
+    Column("state", SmallInteger, nullable=False),  # database.catalogue.NodeState
+    UniqueConstraint("parent_id", "name"),
+)
+Index(
+    "ix_nodes_folders",
+    nodes.c.parent_id,
+    nodes.c.name,
+    sqlite_where=nodes.c.kind == 2,
+    postgresql_where=nodes.c.kind == 2,
+)
+
+copies = Table(
+    "copies",
+    journal,
+    Column("file_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("storage_kind", SmallInteger, primary_key=True),  # domain.storage.StorageKind
+    Column("storage_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("path", LargeBinary, primary_key=True),
+    Column("path_key", BigInteger, nullable=False),  # XXH3-64 of the path, signed
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("checksum_kind", Text),
+    Column("checksum", LargeBinary),
+    Column("xxh3_128", LargeBinary),
+    Column("live", Boolean, nullable=False),
+    Column("execution_id", BigInteger, nullable=False),
+    Column("written_ns", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("ix_copies_path", copies.c.path_key, copies.c.storage_id)
