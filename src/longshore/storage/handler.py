@@ -76,7 +76,10 @@ class SourceFile(_Closing):
 
     @abstractmethod
     def read_into(self, buffer: memoryview, offset: int) -> int:
-        """Fill the buffer from the offset on; the number of bytes got, 0 only at the end."""
+        """Read from the offset on into the buffer (not an empty one); the number of bytes got.
+
+        It may be fewer than there is room for, also before the end; 0 says that the end is there.
+        """
 
 
 class StagedFile(_Closing):
@@ -88,7 +91,7 @@ class StagedFile(_Closing):
 
     @abstractmethod
     def read_into(self, buffer: memoryview, offset: int) -> int:
-        """Read back what the storage holds, for verification."""
+        """Read back what the storage holds, for verification; as `SourceFile.read_into`."""
 
     @abstractmethod
     def size(self) -> int:
@@ -109,7 +112,7 @@ class StagedFile(_Closing):
 
     @abstractmethod
     def abort(self) -> None:
-        """Remove the staged file. What is already gone is no error."""
+        """Close and remove the staged file, unless it was committed. Already gone is no error."""
 
 
 class Folder(_Closing):

@@ -1,0 +1,124 @@
+"""A storage whose content passes no faster than a bandwidth limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from longshore.storage.handler import Folder, SourceFile, StagedFile, StorageHandler
+from longshore.storage.wrappers.forwarding import (
+    ForwardingFolder,
+    ForwardingSourceFile,
+    ForwardingStagedFile,
+    ForwardingStorage,
+)
+
+BURST_SECONDS: Final = 0.1
+"""How much of the unused limit may be saved up: enough to even out small files, no visible peak."""
+
+SLEEP_SECONDS_MAXIMUM: Final = 0.25
+"""The longest single sleep, so that a changed limit acts at once for people's eyes."""
+
+
+class Bandwidth:
+    """A token bucket: `take` returns when so many bytes may pass.
+
+    Several storages may share one. Taking more than is saved up makes a debt that is slept off, so
+    that buffers of any size pass. `bytes_per_second` may be set at any time; None is no limit.
+    """
+
+    def __init__(
+        self,
+        bytes_per_second: float | None,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._saved_bytes = 0.0
+        self._counted_at = clock()
+        self._rate = _checked_rate(bytes_per_second)
+
+    @property
+    def bytes_per_second(self) -> float | None:
+        """The limit in force."""
+        return self._rate
+
+    @bytes_per_second.setter
+    def bytes_per_second(self, rate: float | None) -> None:
+        self._save()  # the time until now counts at the old limit
+        self._rate = _checked_rate(rate)
+
+    def take(self, amount: int) -> None:
+        """Let so many bytes pass, as soon as the limit allows."""
+        self._save()
+        self._saved_bytes -= amount
+        while self._rate is not None and self._saved_bytes < 0:
+            self._sleep(min(-self._saved_bytes / self._rate, SLEEP_SECONDS_MAXIMUM))
+            self._save()
+
+    def _save(self) -> None:
+        now = self._clock()
+        passed = max(0.0, now - self._counted_at)  # a clock set back earns nothing
+        self._counted_at = now
+        if self._rate is None:
+            self._saved_bytes = 0.0
+        else:
+            saved = self._saved_bytes + passed * self._rate
+            self._saved_bytes = min(saved, self._rate * BURST_SECONDS)
+
+
+class ThrottledStorage(ForwardingStorage):
+    """The inner storage; reading, writing and reading back count against the bandwidth."""
+
+    def __init__(self, inner: StorageHandler, bandwidth: Bandwidth) -> None:
+        super().__init__(inner)
+        self._bandwidth = bandwidth
+
+    def wrap_folder(self, folder: Folder) -> Folder:
+        return _ThrottledFolder(folder, self._bandwidth)
+
+
+class _ThrottledFolder(ForwardingFolder):
+    def __init__(self, inner: Folder, bandwidth: Bandwidth) -> None:
+        super().__init__(inner)
+        self._bandwidth = bandwidth
+
+    def wrap_source(self, name: bytes, source: SourceFile) -> SourceFile:
+        return _ThrottledSourceFile(source, self._bandwidth)
+
+    def wrap_staged(self, temporary_name: bytes, staged: StagedFile) -> StagedFile:
+        return _ThrottledStagedFile(staged, self._bandwidth)
+
+
+class _ThrottledSourceFile(ForwardingSourceFile):
+    def __init__(self, inner: SourceFile, bandwidth: Bandwidth) -> None:
+        super().__init__(inner)
+        self._bandwidth = bandwidth
+
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        got = self.inner.read_into(buffer, offset)
+        self._bandwidth.take(got)
+        return got
+
+
+class _ThrottledStagedFile(ForwardingStagedFile):
+    def __init__(self, inner: StagedFile, bandwidth: Bandwidth) -> None:
+        super().__init__(inner)
+        self._bandwidth = bandwidth
+
+    def write(self, data: memoryview, offset: int) -> None:
+        self._bandwidth.take(len(data))
+        self.inner.write(data, offset)
+
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        got = self.inner.read_into(buffer, offset)
+        self._bandwidth.take(got)
+        return got
+
+
+def _checked_rate(bytes_per_second: float | None) -> float | None:
+    if bytes_per_second is not None and bytes_per_second <= 0:
+        raise ValueError("a bandwidth limit must be above 0 bytes per second; None is no limit")
+    return bytes_per_second
