@@ -80,6 +80,17 @@ api_keys = Table(
     sqlite_autoincrement=True,
 )
 
+user_configurations = Table(
+    "user_configurations",
+    state,
+    _id(),
+    Column("user_id", Identity, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    UniqueConstraint("user_id", "key"),
+    sqlite_autoincrement=True,
+)
+
 # ------------------------------------------------------------------------------- storages
 
 nas = Table(
@@ -133,6 +144,33 @@ containers = Table(
     Column("folder", Text, nullable=False),  # its folder's name below containers_root
     Column("root_id", BigInteger),  # journal: nodes.id
     Column("last_update", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+container_privileges = Table(
+    "container_privileges",
+    state,
+    _id(),
+    Column(
+        "container_id", Identity, ForeignKey("containers.id", ondelete="CASCADE"), nullable=False
+    ),
+    Column("name", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("privilege", Text, nullable=False),
+    UniqueConstraint("container_id", "name", "type"),
+    sqlite_autoincrement=True,
+)
+
+primary_scans = Table(
+    "primary_scans",
+    state,
+    _id(),
+    Column(
+        "pool_id", Identity, ForeignKey("pools.id", ondelete="CASCADE"), nullable=False, unique=True
+    ),
+    Column("enabled", Boolean, nullable=False),
+    Column("operand", Float, nullable=False),  # how many of the unit lie between two scans
+    Column("unit", Text, nullable=False),
     sqlite_autoincrement=True,
 )
 
@@ -229,6 +267,25 @@ task_metadata = Table(
     UniqueConstraint("task_id", "key"),
     sqlite_autoincrement=True,
 )
+
+task_schedules = Table(
+    "task_schedules",
+    state,
+    _id(),
+    Column(
+        "task_id", Identity, ForeignKey("tasks.id", ondelete="CASCADE"), nullable=False, unique=True
+    ),
+    Column("rrule", Text, nullable=False),
+    Column("done", Boolean, nullable=False),
+    Column("creation_date", BigInteger, nullable=False),  # stands in for a missing DTSTART
+    Column("next", BigInteger),  # the occurrence waited for; null = none, or after the run's end
+    Column("missed_count", BigInteger, nullable=False),
+    Column("missed_first", BigInteger),
+    Column("missed_last", BigInteger),
+    Column("skipped_count", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("ix_task_schedules_next", task_schedules.c.done, task_schedules.c.next)
 
 task_executions = Table(
     "task_executions",

@@ -364,3 +364,97 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_task_sources_pool_id"), "task_sources", ["pool_id"], unique=False)
     op.create_index(op.f("ix_task_sources_task_id"), "task_sources", ["task_id"], unique=False)
+    op.create_table(
+        "user_configurations",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"],
+            ["users.id"],
+            name=op.f("fk_user_configurations_user_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_user_configurations")),
+        sa.UniqueConstraint("user_id", "key", name=op.f("uq_user_configurations_user_id_key")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "container_privileges",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column(
+            "container_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("privilege", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["container_id"],
+            ["containers.id"],
+            name=op.f("fk_container_privileges_container_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_container_privileges")),
+        sa.UniqueConstraint(
+            "container_id",
+            "name",
+            "type",
+            name=op.f("uq_container_privileges_container_id_name_type"),
+        ),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "primary_scans",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("pool_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("operand", sa.Float(), nullable=False),
+        sa.Column("unit", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["pool_id"], ["pools.id"], name=op.f("fk_primary_scans_pool_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_primary_scans")),
+        sa.UniqueConstraint("pool_id", name=op.f("uq_primary_scans_pool_id")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "task_schedules",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("task_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("rrule", sa.Text(), nullable=False),
+        sa.Column("done", sa.Boolean(), nullable=False),
+        sa.Column("creation_date", sa.BigInteger(), nullable=False),
+        sa.Column("next", sa.BigInteger(), nullable=True),
+        sa.Column("missed_count", sa.BigInteger(), nullable=False),
+        sa.Column("missed_first", sa.BigInteger(), nullable=True),
+        sa.Column("missed_last", sa.BigInteger(), nullable=True),
+        sa.Column("skipped_count", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["task_id"], ["tasks.id"], name=op.f("fk_task_schedules_task_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_task_schedules")),
+        sa.UniqueConstraint("task_id", name=op.f("uq_task_schedules_task_id")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_task_schedules_next", "task_schedules", ["done", "next"], unique=False)
