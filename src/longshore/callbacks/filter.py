@@ -1,0 +1,170 @@
+"""One script of one task in one mover: its worker, its budgets, and the hunt for a guilty file.
+
+decide(files)
+  └─ groups of at most 1,000 files, each one question
+       worker lost -> new worker, the rest again with one file per answer
+                        lost again -> that file is guilty: it fails, the others go on
+"""
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from .conversation import Collected, Conversation, InvalidScriptFound, encoded_batch
+from .errors import CallbackGaveUp, WorkerLost
+from .language import language_of
+from .limits import DEFAULT_LIMITS, Limits
+from .values import Answer, Decisions, FileInfo, Usage
+
+
+class CallbackFilter:
+    """Puts files to one script and returns its answers; not for several threads at once.
+
+    The worker starts with the first decide(), is replaced when it is lost, and is never shared. The
+    thread that calls decide() has to live as long as the filter is in use. After CallbackGaveUp
+    every further decide() raises the same again.
+    """
+
+    def __init__(self, script: str, *, task_id: int, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._script, self._task_id, self._limits = script, task_id, limits
+        self._language = language_of(script)
+        self._conversation: Conversation | None = None
+        self._gave_up: str | None = None
+        self._files, self._seconds, self._deaths, self._log_lines = 0, 0.0, 0, 0
+        self._since = 0.0
+
+    @property
+    def usage(self) -> Usage:
+        """What the script has used up so far."""
+        return Usage(
+            files=self._files,
+            seconds=self._seconds,
+            deaths=self._deaths,
+            log_lines=self._log_lines,
+        )
+
+    @property
+    def worker_pid(self) -> int | None:
+        """The process number of the present worker, None while there is none."""
+        return None if self._conversation is None else self._conversation.pid
+
+    def decide(self, files: Sequence[FileInfo]) -> Decisions:
+        """Return an answer for every file, in order.
+
+        CallbackGaveUp when the script has reached a limit or its budget, SandboxUnavailable when
+        no worker can be locked down. Either way nothing may be processed without an answer.
+        """
+        if self._gave_up is not None:
+            raise CallbackGaveUp(self._gave_up)
+        collected = Collected()
+        size = self._limits.request_frame_files
+        try:
+            for start in range(0, len(files), size):
+                self._decide_group(files[start : start + size], collected)
+        except CallbackGaveUp as error:
+            self._gave_up = error.reason
+            self.close()
+            raise
+        self._log_lines += len(collected.log_lines)
+        return collected.decisions()
+
+    def close(self) -> None:
+        """End the worker; decide() would start a new one."""
+        if self._conversation is not None:
+            self._conversation.close()
+            self._conversation = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _decide_group(self, files: Sequence[FileInfo], collected: Collected) -> None:
+        body = self._encoded(files)
+        if body is not None:
+            self._decide_encoded(files, body, collected)
+        elif len(files) > 1:
+            half = len(files) // 2
+            self._decide_group(files[:half], collected)
+            self._decide_group(files[half:], collected)
+        else:
+            collected.fail(Answer.ERROR, "the file's metadata is not Unicode or too long to send")
+
+    def _encoded(self, files: Sequence[FileInfo]) -> bytes | None:
+        try:
+            body = encoded_batch(files, self._limits.answer_frame_files)
+        except UnicodeEncodeError:
+            return None
+        return body if len(body) <= self._limits.request_frame_bytes else None
+
+    def _decide_encoded(self, files: Sequence[FileInfo], body: bytes, collected: Collected) -> None:
+        first = len(collected.answers)
+        isolating = False
+        while (done := len(collected.answers) - first) < len(files):
+            try:
+                self._ask(body, len(files) - done, collected)
+            except WorkerLost as loss:
+                self.close()
+                if isolating:
+                    self._blame(loss, collected)
+                isolating = not isolating
+                remaining = files[len(collected.answers) - first :]
+                body = encoded_batch(remaining, 1 if isolating else self._limits.answer_frame_files)
+
+    def _ask(self, body: bytes, count: int, collected: Collected) -> None:
+        self._since = time.monotonic()
+        try:
+            self._loaded().ask(body, count, collected, self._account)
+        finally:
+            self._add_time()
+
+    def _loaded(self) -> Conversation:
+        if self._conversation is None:
+            try:
+                self._conversation = Conversation(
+                    self._script, self._language, task_id=self._task_id, limits=self._limits
+                )
+            except InvalidScriptFound as error:
+                raise CallbackGaveUp(f"the script cannot be loaded: {error}") from error
+            except WorkerLost as error:
+                raise CallbackGaveUp(f"the script cannot be loaded: {error}") from error
+        return self._conversation
+
+    def _blame(self, loss: WorkerLost, collected: Collected) -> None:
+        answer = Answer.TIMED_OUT if loss.timed_out else Answer.ERROR
+        collected.fail(answer, f"the script lost its worker: {loss}")
+        self._files += 1
+        self._count_deaths(1)
+
+    def _account(self, answers: bytes) -> None:
+        self._files += len(answers)
+        self._add_time()
+        self._count_deaths(answers.count(Answer.TIMED_OUT))
+        allowed = (
+            self._limits.budget_slack_seconds + self._files * self._limits.budget_seconds_per_file
+        )
+        if self._seconds > allowed:
+            raise CallbackGaveUp(
+                f"the script is too slow: {self._seconds:.1f} s for {self._files} files, "
+                f"allowed were {allowed:.1f} s"
+            )
+
+    def _add_time(self) -> None:
+        now = time.monotonic()
+        self._seconds += now - self._since
+        self._since = now
+
+    def _count_deaths(self, deaths: int) -> None:
+        self._deaths += deaths
+        if self._deaths >= self._limits.max_deaths:
+            raise CallbackGaveUp(
+                f"the script ran out of time or lost its worker {self._deaths} times, "
+                f"the limit is {self._limits.max_deaths}"
+            )

@@ -1,0 +1,16 @@
+"""Which language a script is written in; the resource has no field for it, so the text tells."""
+
+import re
+
+from .values import Language
+
+_MARKERS = ("// js", "#!js")
+_DECLARES_RUN = re.compile(r"^[ \t]*(?:function\s+run\s*\(|const\s+run\b)", re.MULTILINE)
+
+
+def language_of(script: str) -> Language:
+    """Return JavaScript for a marked first line or a declared `run`, Python for everything else."""
+    first_line = script.split("\n", 1)[0].strip()
+    if first_line in _MARKERS or _DECLARES_RUN.search(script):
+        return Language.JAVASCRIPT
+    return Language.PYTHON

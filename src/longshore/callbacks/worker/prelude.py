@@ -1,0 +1,105 @@
+"""The JavaScript that surrounds a script: the request's getters, the loop, the bounded console.
+
+The server cannot name a file for QuickJS, so script and prelude share one. The prelude therefore
+starts behind a million empty lines: a line number of seven digits in a stack is the prelude's own.
+"""
+
+from typing import Final
+
+FIRST_LINE: Final = 1_000_000
+
+_SOURCE: Final = r"""
+(function (global) {
+  'use strict';
+  const parse = JSON.parse, stringify = JSON.stringify, text = String, now = Date.now;
+  const DateClass = Date, MapClass = Map, floor = Math.floor;
+  let files = null, taskId = 0, lineLimit = 0, lineCharacters = 0, textCharacters = 0;
+  let run = null, codes = '', failures = [], at = 0, busy = false;
+  let lines = [], linesLeft = 0, truncated = false;
+
+  class Timestamp {
+    constructor(microseconds) { this.microseconds = microseconds; }
+    getSeconds() { return floor(this.microseconds / 1e6); }
+    getNanos() { return (this.microseconds - this.getSeconds() * 1e6) * 1000; }
+    toDate() { return new DateClass(floor(this.microseconds / 1000)); }
+    ToDatetime() { return this.toDate(); }
+  }
+  class NodeInfo {
+    constructor(index) { this.index = index; }
+    getPath() { return files.path[this.index]; }
+    getMode() { return files.mode[this.index]; }
+    getUid() { return files.uid[this.index]; }
+    getGid() { return files.gid[this.index]; }
+    getSize() { return files.size[this.index]; }
+    getAtime() { return new Timestamp(files.atime[this.index]); }
+    getMtime() { return new Timestamp(files.mtime[this.index]); }
+    getCtime() { return new Timestamp(files.ctime[this.index]); }
+    getMetadata() { return files.metadata[this.index] || {}; }
+    getMetadataMap() { return new MapClass(Object.entries(this.getMetadata())); }
+  }
+  class Request {
+    constructor(index) { this.index = index; }
+    getId() { return taskId; }
+    get id() { return taskId; }
+  }
+
+  function log(...values) {
+    if (linesLeft <= 0) { truncated = true; return; }
+    const all = values.map(v => text(v)).join(' ').slice(0, 65536).split('\n');
+    for (const line of all) {
+      if (linesLeft <= 0) { truncated = true; return; }
+      if (line.length > lineCharacters) truncated = true;
+      lines.push(line.slice(0, lineCharacters));
+      linesLeft--;
+    }
+  }
+  function lineOf(error) {
+    const found = /<input>:(\d{1,6})(?!\d)/.exec(error.stack || '');
+    return found ? +found[1] : 0;
+  }
+  function fail(error) {
+    let line = 0, shown = 'an error that cannot be shown';
+    try { shown = text(error).slice(0, textCharacters); line = lineOf(error); } catch (_) { }
+    failures.push([at, shown, line]);
+    codes += '2';
+  }
+  function decide(answer) {
+    if (answer === true) codes += '1';
+    else if (answer === false) codes += '0';
+    else {
+      const kind = answer === null ? 'null' : typeof answer;
+      failures.push([at, 'TypeError: run(req) must return true or false, not ' + kind, 0]);
+      codes += '2';
+    }
+  }
+
+  global.utils = Object.freeze({ getNodeInfo: request => new NodeInfo(request.index) });
+  global.print = log;
+  global.console = Object.freeze({ log, info: log, warn: log, error: log, debug: log });
+  global.__longshore = [
+    (id, limit, characters, errorCharacters) => {
+      taskId = id; lineLimit = linesLeft = limit;
+      lineCharacters = characters; textCharacters = errorCharacters;
+    },
+    found => { run = found; },
+    columns => { files = parse(columns); linesLeft = lineLimit - lines.length; truncated = false; },
+    (first, end, sliceMilliseconds) => {
+      codes = ''; failures = []; busy = false;
+      const until = now() + sliceMilliseconds;
+      for (at = first; at < end; at++) {
+        if (at > first && now() > until) break;
+        busy = true;
+        try { decide(run(new Request(at))); } catch (error) { fail(error); }
+        busy = false;
+      }
+    },
+    () => {
+      const outcome = stringify([codes, failures, lines, truncated, busy]);
+      lines = [];
+      return outcome;
+    },
+  ];
+})(globalThis);
+"""
+
+PRELUDE: Final = "\n" * FIRST_LINE + _SOURCE

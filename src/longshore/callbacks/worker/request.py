@@ -1,0 +1,95 @@
+"""What a Python script is given for one file: the request, its file's facts, its times."""
+
+import sys
+import types
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, Final
+
+import msgspec
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+_NANOSECONDS: Final = 1_000_000_000
+
+
+class Timestamp:
+    """A point in time with nanoseconds, shaped like the protocol buffer type of the same name."""
+
+    __slots__ = ("_total",)
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+
+    @property
+    def seconds(self) -> int:
+        """Whole seconds since 1970, rounded down."""
+        return self._total // _NANOSECONDS
+
+    @property
+    def nanos(self) -> int:
+        """The nanoseconds within the second, never negative."""
+        return self._total % _NANOSECONDS
+
+    def ToDatetime(self, tzinfo: tzinfo | None = None) -> datetime:  # noqa: N802 (documented name)
+        """Return a naive datetime in UTC, or an aware one in the time zone asked for."""
+        moment = _EPOCH + timedelta(0, 0, self._total // 1000)
+        return moment if tzinfo is None else moment.replace(tzinfo=UTC).astimezone(tzinfo)
+
+    def __repr__(self) -> str:
+        return f"Timestamp(seconds={self.seconds}, nanos={self.nanos})"
+
+
+class NodeInfo(msgspec.Struct, array_like=True, gc=False):
+    """The facts about one file, in the order of `longshore.callbacks.FileInfo`."""
+
+    path_bytes: bytes
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    atime_ns: int
+    mtime_ns: int
+    ctime_ns: int
+    metadata: dict[str, str]
+
+    @property
+    def path(self) -> str:
+        """The full path; bytes that are not UTF-8 appear as surrogates, as `os.fsdecode` does."""
+        return self.path_bytes.decode("utf-8", "surrogateescape")
+
+    @property
+    def atime(self) -> Timestamp:
+        """When the file was last read."""
+        return Timestamp(self.atime_ns)
+
+    @property
+    def mtime(self) -> Timestamp:
+        """When the content was last changed."""
+        return Timestamp(self.mtime_ns)
+
+    @property
+    def ctime(self) -> Timestamp:
+        """When the content or the attributes were last changed."""
+        return Timestamp(self.ctime_ns)
+
+
+class Request:
+    """One question to the script. `id` is the task's and the same for every file of a worker."""
+
+    __slots__ = ("_node",)
+    id = 0
+
+    def __init__(self, node: NodeInfo) -> None:
+        self._node = node
+
+
+def get_node_info(req: Request) -> NodeInfo:
+    """Return the facts about the file that this request asks about."""
+    return req._node
+
+
+def utils_module() -> types.ModuleType:
+    """Return the module that scripts import as `utils`, ready to be found."""
+    module: Any = types.ModuleType("utils", "What Longshore offers to callbacks.")
+    module.get_node_info = get_node_info
+    sys.modules["utils"] = module
+    return module  # type: ignore[no-any-return]
