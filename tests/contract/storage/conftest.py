@@ -1,0 +1,82 @@
+"""Every storage that the contract suite runs over. A new backend is one more function here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from longshore.domain.storage import StorageKind, StorageReference
+from longshore.storage.backends.posix import PosixStorage
+from longshore.storage.handler import StorageHandler
+from longshore.storage.wrappers.faults import FaultPlan
+from longshore.storage.wrappers.faulty import FaultyStorage
+from longshore.storage.wrappers.throttled import Bandwidth, ThrottledStorage
+
+MEMORY = "/dev/shm"
+UNREACHED_BYTES_PER_SECOND = 1e15
+REFERENCE = StorageReference(StorageKind.CONTAINER, 1)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """One empty storage. `open` gives a new handler on it, `vanish` takes it away."""
+
+    open: Callable[[], StorageHandler]
+    vanish: Callable[[], None]
+    outside: bytes  # a folder next to the storage that no handler may ever reach
+
+
+def posix_on_disk(folder: bytes) -> StorageHandler:
+    return PosixStorage(REFERENCE, folder)
+
+
+def faulty_without_faults(folder: bytes) -> StorageHandler:
+    return FaultyStorage(posix_on_disk(folder), FaultPlan())
+
+
+def throttled_out_of_reach(folder: bytes) -> StorageHandler:
+    bandwidth = Bandwidth(UNREACHED_BYTES_PER_SECOND, clock=time.monotonic, sleep=time.sleep)
+    return ThrottledStorage(posix_on_disk(folder), bandwidth)
+
+
+BACKENDS: dict[str, Callable[[bytes], StorageHandler]] = {
+    "posix-on-disk": posix_on_disk,
+    "posix-in-memory": posix_on_disk,
+    "faulty": faulty_without_faults,
+    "throttled": throttled_out_of_reach,
+}
+
+
+@pytest.fixture(params=BACKENDS)
+def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ground]:
+    base = tmp_path
+    if request.param == "posix-in-memory":
+        if not os.access(MEMORY, os.W_OK | os.X_OK):
+            pytest.skip(f"{MEMORY} cannot be written here")
+        base = Path(tempfile.mkdtemp(prefix="longshore-test-", dir=MEMORY))
+    root, outside = base / "root", base / "outside"
+    root.mkdir()
+    outside.mkdir()
+    handlers: list[StorageHandler] = []
+
+    def new_handler() -> StorageHandler:
+        handlers.append(BACKENDS[request.param](os.fsencode(root)))
+        return handlers[-1]
+
+    yield Ground(new_handler, lambda: shutil.rmtree(root), os.fsencode(outside))
+    for handler in handlers:
+        handler.close()
+    if base != tmp_path:
+        shutil.rmtree(base)
+
+
+@pytest.fixture
+def storage(ground: Ground) -> StorageHandler:
+    return ground.open()
