@@ -1,0 +1,80 @@
+"""Answers as bytes: dates, collections, long lists in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+PIECE_ROWS = 500  # rows of a long list that are encoded and sent at once, about 250 KiB
+
+_encoder = msgspec.json.Encoder(decimal_format="string")
+
+
+def encode(value: object) -> bytes:
+    """The value as JSON."""
+    return _encoder.encode(value)
+
+
+def json_response(
+    value: object, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """An answer with a JSON body."""
+    return Response(encode(value), status, dict(headers or {}), "application/json")
+
+
+def empty_response() -> Response:
+    """204: done, nothing to say."""
+    return Response(status_code=204)
+
+
+def collection(count: int, plural: str, rows: Sequence[object]) -> Response:
+    """A collection whose rows are at hand."""
+    return json_response({"count": count, plural: rows})
+
+
+def long_collection(count: int, plural: str, rows: Iterator[object]) -> Response:
+    """A collection of any length: sent in pieces, so that memory does not grow with it."""
+    first = list(islice(rows, PIECE_ROWS))
+    if len(first) < PIECE_ROWS:
+        return collection(count, plural, first)
+    return StreamingResponse(_pieces(count, plural, first, rows), media_type="application/json")
+
+
+def _pieces(
+    count: int, plural: str, first: list[object], rest: Iterator[object]
+) -> Iterator[bytes]:
+    yield b'{"count":%d,%s:[' % (count, encode(plural)) + encode(first)[1:-1]
+    while piece := list(islice(rest, PIECE_ROWS)):
+        yield b"," + encode(piece)[1:-1]
+    yield b"]}"
+
+
+def date(seconds: int | None) -> str | None:
+    """Seconds since 1970 as `2019-08-05T14:24:15Z`."""
+    if seconds is None:
+        return None
+    try:
+        moment = datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None  # a file's clock may have been anywhere
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}".rjust(20, "0")
+
+
+def date_of_nanoseconds(nanoseconds: int | None) -> str | None:
+    """Nanoseconds since 1970 as `2019-08-05T14:24:15Z`."""
+    return None if nanoseconds is None else date(nanoseconds // 1_000_000_000)
+
+
+def permission(mode: int) -> int:
+    """`st_mode` as the number whose decimal digits are the mode's octal ones: 100644."""
+    return int(f"{mode:o}")
+
+
+def rendered(render: Callable[[Any], object], rows: Iterable[Any]) -> Iterator[object]:
+    """Each row as the api shows it."""
+    return (render(row) for row in rows)

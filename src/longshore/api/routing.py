@@ -1,0 +1,244 @@
+"""Operations: what a route declares, and what every request goes through.
+
+    Operation ── declared once ──> the route, its scope, its entry in the OpenAPI document
+    Call ─────── made per request ─> path and query parameters, body, who asks
+
+A request is authenticated, checked against the operation's scope and carried out in one worker
+thread; whatever it raises becomes an answer in the contract's shape.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from longshore.api.authentication import authenticate
+from longshore.api.errors import (
+    TooLarge,
+    UnsupportedMediaType,
+    error_response,
+    unexpected_response,
+)
+from longshore.api.parameters import Query
+from longshore.database.query import Page
+from longshore.services.context import Context
+from longshore.services.errors import BadRequest, NotFound, Problems, ServiceError
+from longshore.services.input import Input
+from longshore.services.principal import Principal
+
+BODY_BYTES_MAXIMUM = 1024 * 1024  # a callback's script is the longest field, 64 KiB
+
+PREFIX = "/api/v2"
+
+InputType = TypeVar("InputType", bound=Input)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """A query parameter besides limit, offset, sort_by and the filters."""
+
+    name: str
+    type: str = "string"
+    required: bool = False
+    default: object = None
+    enum: tuple[str, ...] = ()
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of one path. `responses` maps a status to the name of a schema or None."""
+
+    method: str
+    path: str
+    id: str
+    tag: str
+    controller: str
+    action: str
+    responses: Mapping[int, str | None]
+    summary: str
+    body: str | None = None
+    paged: bool = False
+    sortable: bool = False
+    filters: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    administrators_only: bool = False
+    limit_default: int | None = None
+
+    @property
+    def path_names(self) -> list[str]:
+        """The names of the path's parameters."""
+        return re.findall(r"{(\w+)}", self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request for one operation, parsed."""
+
+    operation: Operation
+    context: Context
+    principal: Principal
+    query: Query
+    headers: Headers
+    raw_path: Mapping[str, str]
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+    def path(self, name: str) -> str:
+        """A path parameter, decoded: an id or a name."""
+        raw = unquote_to_bytes(self.raw_path[name])
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            raise NotFound(name.removesuffix("_id")) from None
+
+    def page(self) -> Page:
+        """The listing that was asked for. Raises Invalid."""
+        return self.query.page(self.operation.filters, limit_default=self.operation.limit_default)
+
+    def read(self, model: type[InputType]) -> tuple[InputType, Problems]:
+        """The body as an input, and what of it could not be read."""
+        problems = Problems()
+        return model.read(self.body, problems), problems
+
+
+Endpoint = Callable[[Call], Response]
+
+
+class Routes:
+    """The operations of one resource, collected by its module."""
+
+    def __init__(self) -> None:
+        self.operations: list[tuple[Operation, Endpoint]] = []
+
+    def add(
+        self,
+        method: str,
+        path: str,
+        *,
+        operation_id: str,
+        tag: str,
+        scope: str,
+        responses: Mapping[int, str | None],
+        summary: str,
+        **more: Any,
+    ) -> Callable[[Endpoint], Endpoint]:
+        """Declare the decorated function as an operation; `scope` is `controller/action`."""
+        controller, _, action = scope.partition("/")
+        operation = Operation(
+            method=method,
+            path=path,
+            id=operation_id,
+            tag=tag,
+            controller=controller,
+            action=action,
+            responses=responses,
+            summary=summary,
+            **more,
+        )
+
+        def declare(endpoint: Endpoint) -> Endpoint:
+            self.operations.append((operation, endpoint))
+            return endpoint
+
+        return declare
+
+
+def handler(
+    context: Context, operation: Operation, endpoint: Endpoint
+) -> Callable[[Request], Awaitable[Response]]:
+    """The ASGI side of an operation: reads the body, works in a thread, renders every error."""
+
+    async def handle(request: Request) -> Response:
+        try:
+            raw = await _read_body(request, operation) if operation.body is not None else b""
+            return await run_in_threadpool(carry_out, request, raw)
+        except ServiceError as error:
+            return error_response(error)
+
+    def carry_out(request: Request, raw: bytes) -> Response:
+        try:
+            return endpoint(_call(context, operation, request, raw))
+        except ServiceError as error:
+            return error_response(error)
+        except Exception as error:  # the top of this thread's work
+            return unexpected_response(
+                error,
+                request_id=request.scope["state"]["request_id"],
+                method=request.method,
+                path=operation.path,
+            )
+
+    handle.__name__ = operation.id
+    return handle
+
+
+def _call(context: Context, operation: Operation, request: Request, raw: bytes) -> Call:
+    address = request.client.host if request.client else ""
+    principal = authenticate(context, request.headers.get("authorization"), address)
+    principal.require_scope(operation.controller, operation.action)
+    if operation.administrators_only:
+        principal.require_administrator(operation.controller, operation.action)
+    return Call(
+        operation=operation,
+        context=context,
+        principal=principal,
+        query=Query(request.scope["query_string"]),
+        headers=request.headers,
+        raw_path=request.path_params,
+        body=_object(raw) if operation.body is not None else {},
+    )
+
+
+async def _read_body(request: Request, operation: Operation) -> bytes:
+    """The body's bytes. Raises TooLarge, UnsupportedMediaType, BadRequest."""
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > BODY_BYTES_MAXIMUM:
+        raise _too_large()
+    raw = bytearray()
+    try:
+        async for piece in request.stream():
+            raw += piece
+            if len(raw) > BODY_BYTES_MAXIMUM:
+                raise _too_large()
+    except ClientDisconnect:
+        raise BadRequest("the body ends too early") from None
+    kind = request.headers.get("content-type", "application/json").partition(";")[0]
+    if raw and kind.strip().lower() != "application/json":
+        raise UnsupportedMediaType("a body has to be sent as application/json")
+    return bytes(raw)
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(f"a body may have at most {BODY_BYTES_MAXIMUM} bytes")
+
+
+def _object(raw: bytes) -> Mapping[str, Any]:
+    """The JSON object of a body. Raises BadRequest."""
+    if not raw.strip():
+        raise BadRequest("a JSON object is needed as the body")
+    try:
+        value = json.loads(raw.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"the body is not valid JSON: {_cause(error)}") from None
+    if not isinstance(value, dict):
+        raise BadRequest("the body has to be a JSON object")
+    return value
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} (line {error.lineno}, column {error.colno})"
+    return "it is nested too deep" if isinstance(error, RecursionError) else "it cannot be read"
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")

@@ -1,0 +1,57 @@
+"""Everything that use cases need from outside, passed in as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from longshore.database.connection import Database
+from longshore.domain.storage import StorageAddress
+from longshore.services.principal import Principal
+from longshore.storage.handler import StorageHandler
+
+
+class ScriptFault(Protocol):
+    """Why a callback script cannot be used; line and column count from 1, 0 = not known."""
+
+    @property
+    def message(self) -> str: ...
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
+
+
+class SecretBox(Protocol):
+    """Encrypts what is stored, with a key that is not in the database."""
+
+    def encrypt(self, plain: str) -> bytes: ...
+    def decrypt(self, encrypted: bytes) -> str: ...
+
+
+class TokenVerifier(Protocol):
+    """Turns a signed token (JWT) into its user, or None where it does not verify."""
+
+    def principal(self, token: str) -> Principal | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The world as services see it. `clock` gives seconds since 1970."""
+
+    database: Database
+    clock: Callable[[], float]
+    wake: Callable[[], None]
+    open_storage: Callable[[StorageAddress], StorageHandler]
+    validate_script: Callable[[str], ScriptFault | None]
+    data_dir: Path
+    containers_folder: Path
+    secrets: SecretBox | None = None
+    tokens: TokenVerifier | None = None
+    cors_origins: tuple[str, ...] = ()
+
+    def now(self) -> int:
+        """Whole seconds since 1970."""
+        return int(self.clock())
