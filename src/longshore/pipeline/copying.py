@@ -1,0 +1,211 @@
+"""Copying one batch: one slice of it.
+
+    stage, hash, verify … file by file ──> make durable ──> publish all ──> make durable ──> reply
+
+Nothing gets its final name before its content is durable, and nothing is reported before its name
+is. Every step may be repeated after a crash: staged names are the same for every attempt, and a
+file that was published but not recorded is recognised by its content.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from longshore.domain import paths
+from longshore.domain.errors import (
+    FileFailure,
+    Side,
+    Stage,
+    StorageError,
+    StorageUnavailable,
+)
+from longshore.domain.outcome import Outcome
+from longshore.pipeline import big, transfer
+from longshore.pipeline.messages import (
+    CopyGroup,
+    CopyReply,
+    CopyWork,
+    Lost,
+    PackedWork,
+    PlannedFile,
+    Record,
+    encode,
+)
+from longshore.pipeline.packing import SEGMENT_BYTES
+from longshore.pipeline.publish import publish
+from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
+from longshore.pipeline.transfer import Finished, Staged
+from longshore.storage.handler import Folder
+
+ATTEMPTS_MAXIMUM = 4  # of one file, for errors that may pass
+RETRY_SECONDS = 0.25  # before the second attempt; doubles with each further one
+FOLDERS_OPEN_MAXIMUM = 200  # target folders with staged files; each holds a descriptor
+
+_decoder = msgspec.msgpack.Decoder(CopyWork)
+
+
+def run(payload: bytes, toolbox: Toolbox, *, fresh: bool) -> CopyReply:
+    """Copy files of the batch until the slice ends; what is left comes back."""
+    work = _decoder.decode(payload)
+    if len(work.groups) == 1 and work.groups[0].files[0].entry.size > SEGMENT_BYTES:
+        return big.run(work, toolbox)
+    return _Slice(toolbox, fresh).run(work.groups)
+
+
+@dataclass(slots=True)
+class _Slice:
+    toolbox: Toolbox
+    fresh: bool
+    records: list[Record] = field(default_factory=list)
+    staged: list[Staged] = field(default_factory=list)  # written, waiting to be published
+    opened: list[Folder] = field(default_factory=list)  # their folders
+    retried: set[int] = field(default_factory=set)  # places of files worth another attempt
+    bytes_copied: int = 0
+    size_change: int = 0
+    retry_after_seconds: float = 0.0
+
+    def run(self, groups: list[CopyGroup]) -> CopyReply:
+        lost: Lost | None = None
+        try:
+            self._transfer(groups)
+            self._publish()
+        except StorageUnavailable as error:
+            lost = lost_storage(error, groups[0].source, self.toolbox)
+        finally:
+            self._close()
+        return CopyReply(
+            records=self.records,
+            remaining=self._remaining(groups),
+            bytes_copied=self.bytes_copied,
+            size_change=self.size_change,
+            retry_after_seconds=self.retry_after_seconds,
+            warnings=self.toolbox.warnings,
+            lost=lost,
+        )
+
+    # ------------------------------------------------------------------ transfer
+
+    def _transfer(self, groups: list[CopyGroup]) -> None:
+        for group in groups:
+            if self._is_over():
+                return
+            if len(self.opened) >= FOLDERS_OPEN_MAXIMUM:
+                self._publish()
+                self._close()
+            self._transfer_group(group)
+
+    def _is_over(self) -> bool:
+        """Whether the slice ends; never before it has settled something, however slow."""
+        settled = self.records or self.staged or self.retried
+        return bool(settled) and self.toolbox.time_is_up()
+
+    def _transfer_group(self, group: CopyGroup) -> None:
+        side = Side.SOURCE
+        try:
+            source = self.toolbox.sources[group.source].open_folder(group.folder)
+            with source:
+                side = Side.DESTINATION
+                target = self.toolbox.destination.open_folder(group.target, create=True)
+                self.opened.append(target)
+                self._transfer_files(group, source, target)
+        except StorageUnavailable:
+            raise
+        except StorageError as error:
+            failure = failure_of(error, Stage.TRANSFER, side)
+            for planned in group.files:
+                self._fail(group, planned, failure, again=may_try_again(error))
+
+    def _transfer_files(self, group: CopyGroup, source: Folder, target: Folder) -> None:
+        for planned in group.files:
+            if self._is_over():
+                return
+            fresh = self.fresh and not planned.attempts
+            result = transfer.transfer(planned, group, source, target, self.toolbox, fresh=fresh)
+            if isinstance(result, Staged):
+                self.staged.append(result)
+                self.bytes_copied += result.entry.size
+            elif isinstance(result, Finished):
+                self._record(group, planned, result)
+            else:
+                self._fail(group, planned, result.failure, again=True)
+
+    def _fail(
+        self, group: CopyGroup, planned: PlannedFile, failure: FileFailure, *, again: bool
+    ) -> None:
+        if again and planned.attempts + 1 < ATTEMPTS_MAXIMUM:
+            delay = RETRY_SECONDS * 2**planned.attempts
+            self.retry_after_seconds = max(self.retry_after_seconds, delay)
+            self.retried.add(planned.place)
+        else:
+            self._record(
+                group,
+                planned,
+                Finished(entry=planned.entry, outcome=Outcome.FAILED, failure=failure),
+            )
+
+    # ------------------------------------------------------------------ publish, record
+
+    def _publish(self) -> None:
+        if not self.staged:
+            return
+        self.toolbox.destination.make_durable()
+        results = [publish(staged, self.toolbox) for staged in self.staged]
+        self.toolbox.destination.make_durable()
+        for staged, result in zip(self.staged, results, strict=True):
+            self._record(staged.group, staged.planned, result)
+        self.staged.clear()
+
+    def _record(self, group: CopyGroup, planned: PlannedFile, result: Finished) -> None:
+        self.size_change += result.entry.size - planned.entry.size
+        self.records.append(record_of(group, planned, result, self.toolbox))
+
+    def _close(self) -> None:
+        for folder in self.opened:
+            folder.close()
+        self.opened.clear()
+
+    def _remaining(self, groups: list[CopyGroup]) -> PackedWork | None:
+        """The batch without what is on record, with the failed attempts counted."""
+        recorded = {record.place for record in self.records}
+        kept = [
+            msgspec.structs.replace(group, files=files)
+            for group in groups
+            if (files := [self._counted(f) for f in group.files if f.place not in recorded])
+        ]
+        files = [planned for group in kept for planned in group.files]
+        size = sum(planned.entry.size for planned in files)
+        return PackedWork(len(files), size, encode(CopyWork(kept))) if files else None
+
+    def _counted(self, planned: PlannedFile) -> PlannedFile:
+        if planned.place not in self.retried:
+            return planned
+        return msgspec.structs.replace(planned, attempts=planned.attempts + 1)
+
+
+def record_of(group: CopyGroup, planned: PlannedFile, result: Finished, toolbox: Toolbox) -> Record:
+    """The record of a file that is through."""
+    name = result.target_name or planned.target_name
+    return toolbox.record(
+        planned.place,
+        group.source,
+        group.folder,
+        msgspec.structs.replace(result.entry, name=planned.entry.name),
+        result.outcome,
+        target_path=b"" if result.failure else paths.join(group.target, name),
+        xxh3_128=result.xxh3_128,
+        checksum=result.checksum,
+        failure=result.failure,
+        attempts=planned.attempts + 1,
+    )
+
+
+def lost_storage(error: StorageUnavailable, source: int, toolbox: Toolbox) -> Lost:
+    """Which side is gone: the source says whether it is still there."""
+    side = Side.DESTINATION
+    try:
+        toolbox.sources[source].check(writable=False)
+    except StorageUnavailable:
+        side = Side.SOURCE
+    return Lost(side, failure_of(error, Stage.TRANSFER, side))

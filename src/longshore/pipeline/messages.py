@@ -1,0 +1,245 @@
+"""What the controller and the movers tell each other, and what stands in the journal.
+
+    controller ── WorkOrder(kind, plan, payload) ──> mover
+               <── ScanReply | CopyReply | FolderReply | CleanReply ──
+
+The controller never looks into a payload: it stores and forwards bytes. It does read the replies,
+because their records go into the database. Everything is msgpack, arrays without field names.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import msgspec
+
+from longshore.domain.checksum import ChecksumKind
+from longshore.domain.entry import Entry
+from longshore.domain.errors import FileFailure, Side
+from longshore.domain.outcome import Outcome
+from longshore.domain.storage import StorageAddress
+from longshore.domain.task import ConflictResolution
+
+PLACES_PER_WORK = 1 << 24
+"""A record's number is `work id * PLACES_PER_WORK + place`, unique and in the order of the work.
+No work item ever yields as many records: a scan item is split long before."""
+
+
+class WorkKind(IntEnum):
+    """Units of work, in the order in which one execution prefers them."""
+
+    COPY = 1
+    SCAN = 2
+    FOLDERS = 3  # metadata of folders, after everything in them
+    CLEAN = 4  # removal of staged files, after a stop
+
+
+# ------------------------------------------------------------------------------- the plan
+
+
+class Source(msgspec.Struct, frozen=True, array_like=True):
+    """One source of an execution, resolved to a storage."""
+
+    storage: StorageAddress
+    path: bytes  # of the file or folder; b"" = the whole storage
+    is_file: bool
+    target: bytes  # folder in the destination storage under which it appears
+    target_name: bytes  # the new name of a single file; b"" = its own
+    root_id: int | None  # catalogue root its files belong to
+
+
+class Destination(msgspec.Struct, frozen=True, array_like=True):
+    storage: StorageAddress
+    root_id: int | None  # of containers and primary pools
+
+
+class Callback(msgspec.Struct, frozen=True, array_like=True):
+    id: int
+    script: str
+
+
+class ExecutionPlan(msgspec.Struct, frozen=True, array_like=True):
+    """Everything movers need to know of an execution, fixed when it starts."""
+
+    execution_id: int
+    task_id: int
+    sources: list[Source]
+    destination: Destination
+    conflict: ConflictResolution
+    checksum: ChecksumKind
+    verify: bool  # read back and compare before publishing
+    callbacks: list[Callback]
+    workers: int  # batches at work at once
+    slice_seconds: float
+    batch_files: int
+    batch_bytes: int
+
+
+# ----------------------------------------------------------------------------------- scan
+
+
+class ScanFolder(msgspec.Struct, frozen=True, array_like=True):
+    """A folder still to be listed, from the name behind `after` on, or one single name of it."""
+
+    source: int  # index into the plan's sources
+    path: bytes
+    target: bytes  # the folder it becomes, in the destination storage
+    after: bytes = b""
+    only: bytes = b""
+
+
+class ScanWork(msgspec.Struct, frozen=True, array_like=True):
+    folders: list[ScanFolder]
+
+
+class CopyMode(IntEnum):
+    """What the plan found at the destination, and what to do about it."""
+
+    NEW = 1  # nothing there
+    OVERWRITE = 2
+    RENAME = 3
+    COMPARE = 4  # same size, other time: equal content makes it identical
+
+
+class PlannedFile(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One file to be copied. `place` is its place in the records of its work item."""
+
+    place: int
+    entry: Entry
+    target_name: bytes
+    mode: CopyMode
+    attempts: int = 0  # attempts that failed so far
+
+
+class CopyGroup(msgspec.Struct, frozen=True, array_like=True):
+    """Files of one folder that go to one folder."""
+
+    source: int
+    folder: bytes
+    target: bytes
+    files: list[PlannedFile]
+
+
+class Segments(msgspec.Struct, frozen=True, array_like=True):
+    """How far a big file is: XXH3-128 of every segment that stands in the staged file."""
+
+    source: Entry  # the file as it was when its first segment was read
+    digests: list[bytes]
+
+
+class CopyWork(msgspec.Struct, frozen=True, array_like=True):
+    groups: list[CopyGroup]
+    big: Segments | None = None  # of the one file of a work item that holds a single big file
+
+
+class PackedWork(msgspec.Struct, frozen=True, array_like=True):
+    """A work item to be put into the journal."""
+
+    files: int
+    size: int  # bytes
+    payload: bytes
+
+
+class FoundFolder(msgspec.Struct, frozen=True, array_like=True):
+    source: int
+    path: bytes
+    target: bytes
+    entry: Entry
+
+
+class FoldersWork(msgspec.Struct, frozen=True, array_like=True):
+    folders: list[FoundFolder]
+    next_place: int = 0
+
+
+# -------------------------------------------------------------------------------- replies
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What became of one file. `path` and `target_path` lie in their storages."""
+
+    place: int
+    source: int
+    folder: bytes
+    entry: Entry
+    outcome: Outcome
+    target_path: bytes
+    xxh3_128: bytes
+    checksum: bytes
+    failure: FileFailure | None
+    callback_id: int  # 0 = none
+    attempts: int
+    finished_ns: int
+
+
+class Lost(msgspec.Struct, frozen=True, array_like=True):
+    """A storage that is gone or full: the execution waits for it, or stops."""
+
+    side: Side
+    failure: FileFailure
+
+
+class ScanReply(msgspec.Struct, frozen=True, array_like=True):
+    remaining: list[PackedWork]  # new scan work: what is left, and the folders that were found
+    batches: list[PackedWork]  # copy work
+    folders: list[PackedWork]  # folders work, held until everything is copied
+    records: list[Record]
+    found_files: int  # files of the batches and processed files of the records
+    found_bytes: int
+    log: list[str]
+    lost: Lost | None = None
+    gave_up: str = ""  # why a callback ended the execution
+
+
+class CopyReply(msgspec.Struct, frozen=True, array_like=True):
+    records: list[Record]
+    remaining: PackedWork | None
+    bytes_copied: int  # in this slice, for the bandwidth
+    size_change: int  # by how much the recorded files differ from what the scan had found
+    retry_after_seconds: float = 0.0  # when what remains is worth another attempt
+    warnings: list[str] = []
+    lost: Lost | None = None
+
+
+class FolderReply(msgspec.Struct, frozen=True, array_like=True):
+    done: list[FoundFolder]
+    records: list[Record]  # of folders that failed
+    remaining: PackedWork | None
+    warnings: list[str] = []
+    lost: Lost | None = None
+
+
+class CleanReply(msgspec.Struct, frozen=True, array_like=True):
+    removed: int
+    lost: Lost | None = None
+
+
+Reply = ScanReply | CopyReply | FolderReply | CleanReply
+
+REPLIES: dict[WorkKind, type[Reply]] = {
+    WorkKind.SCAN: ScanReply,
+    WorkKind.COPY: CopyReply,
+    WorkKind.FOLDERS: FolderReply,
+    WorkKind.CLEAN: CleanReply,
+}
+
+
+class WorkOrder(msgspec.Struct, frozen=True, array_like=True):
+    """One slice of work for a mover."""
+
+    work_id: int
+    kind: WorkKind
+    plan: bytes  # of ExecutionPlan
+    payload: bytes
+    fresh: bool  # nobody has begun this item before, so nothing of it can be found
+
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode(value: msgspec.Struct) -> bytes:
+    return _encoder.encode(value)
+
+
+def decode_plan(data: bytes) -> ExecutionPlan:
+    return msgspec.msgpack.decode(data, type=ExecutionPlan)

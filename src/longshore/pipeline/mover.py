@@ -1,0 +1,112 @@
+"""A mover: executes one slice of work after the other, and knows no database.
+
+It keeps what is dear to make anew: opened storages and started callback workers, each for the
+executions it last worked for.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from longshore.callbacks import FilterChain
+from longshore.domain.storage import StorageAddress
+from longshore.pipeline import clean, copying, folders, scan
+from longshore.pipeline.messages import (
+    ExecutionPlan,
+    Reply,
+    WorkKind,
+    WorkOrder,
+    decode_plan,
+)
+from longshore.pipeline.toolbox import BUFFER_BYTES, Toolbox
+from longshore.storage.handler import StorageHandler
+
+PLANS_KEPT = 8  # executions a mover holds open files and callback workers for; more are reopened
+
+OpenStorage = Callable[[StorageAddress], StorageHandler]
+OpenFilter = Callable[[ExecutionPlan], FilterChain | None]
+
+
+@dataclass(slots=True)
+class _Opened:
+    """What one execution has open in this mover."""
+
+    plan: ExecutionPlan
+    sources: list[StorageHandler]
+    destination: StorageHandler
+    chain: FilterChain | None = None
+    chain_opened: bool = False
+
+    def close(self) -> None:
+        for handler in (*self.sources, self.destination):
+            handler.close()
+        if self.chain is not None:
+            self.chain.close()
+
+
+@dataclass(slots=True)
+class Mover:
+    """Call it with a WorkOrder; it works for at most the plan's slice and replies."""
+
+    open_storage: OpenStorage
+    open_filter: OpenFilter
+    monotonic: Callable[[], float]
+    time_ns: Callable[[], int]
+    _opened: OrderedDict[bytes, _Opened] = field(default_factory=OrderedDict)
+    _buffer: bytearray = field(default_factory=lambda: bytearray(BUFFER_BYTES))
+    _big: dict[int, object] = field(default_factory=dict)
+
+    def __call__(self, order: WorkOrder) -> Reply:
+        opened = self._for_plan(order.plan)
+        toolbox = Toolbox(
+            plan=opened.plan,
+            work_id=order.work_id,
+            sources=opened.sources,
+            destination=opened.destination,
+            chain=lambda: self._chain(opened),
+            deadline=self.monotonic() + opened.plan.slice_seconds,
+            monotonic=self.monotonic,
+            time_ns=self.time_ns,
+            buffer=memoryview(self._buffer),
+            verifications=self._big,
+        )
+        if order.kind is WorkKind.SCAN:
+            return scan.run(order.payload, toolbox)
+        if order.kind is WorkKind.COPY:
+            return copying.run(order.payload, toolbox, fresh=order.fresh)
+        if order.kind is WorkKind.FOLDERS:
+            return folders.run(order.payload, toolbox)
+        return clean.run(order.payload, toolbox)
+
+    def close(self) -> None:
+        while self._opened:
+            self._opened.popitem()[1].close()
+
+    def _for_plan(self, encoded: bytes) -> _Opened:
+        opened = self._opened.pop(encoded, None)
+        if opened is None:
+            plan = decode_plan(encoded)
+            opened = _Opened(
+                plan=plan,
+                sources=[self.open_storage(source.storage) for source in plan.sources],
+                destination=self.open_storage(plan.destination.storage),
+            )
+        self._opened[encoded] = opened
+        while len(self._opened) > PLANS_KEPT:
+            self._opened.popitem(last=False)[1].close()
+        return opened
+
+    def _chain(self, opened: _Opened) -> FilterChain | None:
+        """The execution's callbacks; their workers start with the first file to be asked about."""
+        if not opened.chain_opened:
+            opened.chain = self.open_filter(opened.plan)
+            opened.chain_opened = True
+        return opened.chain
+
+
+def encode_reply(reply: Reply) -> bytes:
+    return msgspec.msgpack.encode(reply)

@@ -1,0 +1,91 @@
+"""Deciding what happens to each file, by comparing two sorted listings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from longshore.domain.checksum import ChecksumKind
+from longshore.domain.entry import Entry, EntryKind
+from longshore.domain.errors import StorageError, StorageUnavailable
+from longshore.domain.outcome import Outcome
+from longshore.domain.task import ConflictResolution
+from longshore.pipeline.messages import CopyMode, ExecutionPlan
+from longshore.storage.handler import Folder, StorageHandler
+
+Verdict = CopyMode | Outcome
+"""Copy it in this mode, or it is finished already with this outcome."""
+
+
+class Standing:
+    """What stands in the destination folder, asked for in the order of the names.
+
+    The folder is listed once, whatever the number of files. A folder that is missing or cannot be
+    listed counts as empty: what is wrong with it is told file by file when they are written.
+    """
+
+    def __init__(self, storage: StorageHandler, path: bytes, *, after: bytes) -> None:
+        self._folder: Folder | None = None
+        self._entries: Iterator[Entry] = iter(())
+        self._next: Entry | None = None
+        try:
+            self._folder = storage.open_folder(path)
+            self._entries = self._folder.entries(after=after)
+            self._next = next(self._entries, None)
+        except StorageUnavailable:
+            raise
+        except StorageError:
+            self._next = None
+
+    def at(self, name: bytes) -> Entry | None:
+        """The entry of that name. Names have to be asked for in ascending order."""
+        while self._next is not None and self._next.name < name:
+            self._next = next(self._entries, None)
+        return self._next if self._next is not None and self._next.name == name else None
+
+    def close(self) -> None:
+        if self._folder is not None:
+            self._folder.close()
+
+
+def verdict(entry: Entry, standing: Entry | None, plan: ExecutionPlan, resolution: int) -> Verdict:
+    """What to do with a file, given what stands under its name (semantics, section 5).
+
+    `resolution` is the step in nanoseconds in which the destination keeps times.
+    """
+    if standing is None:
+        return CopyMode.NEW
+    if identical(entry, standing, resolution):
+        return Outcome.IDENTICAL
+    if _worth_comparing(entry, standing, plan.checksum):
+        return CopyMode.COMPARE
+    return by_rule(plan.conflict)
+
+
+def by_rule(conflict: ConflictResolution) -> Verdict:
+    """What the task's conflict rule says about a different file in the way."""
+    if conflict is ConflictResolution.IGNORE:
+        return Outcome.KEPT
+    return CopyMode.OVERWRITE if conflict is ConflictResolution.OVERWRITE else CopyMode.RENAME
+
+
+def identical(entry: Entry, standing: Entry, resolution: int) -> bool:
+    """Same kind, and the same size and time, or the same target of a symbolic link."""
+    if entry.kind is not standing.kind:
+        return False
+    if entry.kind is EntryKind.SYMLINK:
+        return entry.link_target == standing.link_target
+    return entry.size == standing.size and same_time(entry.mtime_ns, standing.mtime_ns, resolution)
+
+
+def same_time(one_ns: int, other_ns: int, resolution: int) -> bool:
+    """Whether two times are the same as far as the storage keeps them."""
+    return abs(one_ns - other_ns) < resolution
+
+
+def _worth_comparing(entry: Entry, standing: Entry, checksum: ChecksumKind) -> bool:
+    return (
+        checksum is not ChecksumKind.NONE
+        and entry.kind is EntryKind.FILE
+        and standing.kind is EntryKind.FILE
+        and entry.size == standing.size
+    )

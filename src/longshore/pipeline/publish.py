@@ -1,0 +1,78 @@
+"""Giving staged files their final names, by the conflict rule."""
+
+from __future__ import annotations
+
+from longshore.domain import paths
+from longshore.domain.errors import (
+    ErrorKind,
+    RetryClass,
+    Side,
+    Stage,
+    StorageError,
+    StorageUnavailable,
+)
+from longshore.domain.outcome import Outcome
+from longshore.pipeline.messages import CopyMode
+from longshore.pipeline.planning import by_rule
+from longshore.pipeline.published import OUTCOMES, final_names
+from longshore.pipeline.toolbox import Toolbox, failure_of
+from longshore.pipeline.transfer import Finished, Staged
+
+
+def publish(staged: Staged, toolbox: Toolbox) -> Finished:
+    """Publish one staged file; on failure the staged file is removed."""
+    try:
+        return _publish(staged, toolbox)
+    except StorageUnavailable:
+        raise
+    except StorageError as error:
+        staged.file.abort()
+        failure = failure_of(error, Stage.PUBLISH, Side.DESTINATION)
+        return Finished(entry=staged.entry, outcome=Outcome.FAILED, failure=failure)
+
+
+def _publish(staged: Staged, toolbox: Toolbox) -> Finished:
+    mode = staged.mode
+    if mode is CopyMode.NEW and not _try_to_commit(staged, staged.planned.target_name):
+        # Something has appeared there since the plan was made.
+        decided = by_rule(toolbox.plan.conflict)
+        if isinstance(decided, Outcome):
+            staged.file.abort()
+            return Finished(entry=staged.entry, outcome=decided)
+        mode = decided
+    elif mode is CopyMode.NEW:
+        return _finished(staged, mode, staged.planned.target_name)
+    if mode is CopyMode.OVERWRITE:
+        staged.file.commit(staged.planned.target_name, replace=True)
+        return _finished(staged, mode, staged.planned.target_name)
+    for name in final_names(staged.planned.target_name, CopyMode.RENAME):
+        if _try_to_commit(staged, name):
+            return _finished(staged, mode, name)
+    raise StorageError(
+        ErrorKind.EXISTS,
+        RetryClass.NEVER,
+        "publish",
+        paths.join(staged.target.path, staged.planned.target_name),
+        "every other name for it is taken",
+    )
+
+
+def _try_to_commit(staged: Staged, name: bytes) -> bool:
+    """Publish under a free name; False when it is taken."""
+    try:
+        staged.file.commit(name, replace=False)
+    except StorageError as error:
+        if error.kind is ErrorKind.EXISTS:
+            return False
+        raise
+    return True
+
+
+def _finished(staged: Staged, mode: CopyMode, name: bytes) -> Finished:
+    return Finished(
+        entry=staged.entry,
+        outcome=OUTCOMES[mode],
+        target_name=name,
+        xxh3_128=staged.xxh3_128,
+        checksum=staged.checksum,
+    )

@@ -1,0 +1,125 @@
+"""Recognising what stands at the destination already: our own work of before a crash, or equals."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from longshore.domain.entry import Entry, EntryKind
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError
+from longshore.domain.outcome import Outcome
+from longshore.pipeline.hashing import Hasher
+from longshore.pipeline.messages import CopyMode, PlannedFile
+from longshore.pipeline.planning import identical
+from longshore.pipeline.toolbox import Toolbox
+from longshore.storage.handler import Folder, SourceFile
+
+RENAMES_MAXIMUM = 9999  # names `name (n).ext` tried for one file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A file under its final name with the content of the source."""
+
+    entry: Entry
+    outcome: Outcome
+    name: bytes
+    xxh3_128: bytes
+    checksum: bytes
+
+
+def find_published(
+    planned: PlannedFile,
+    mode: CopyMode,
+    source: Folder,
+    target: Folder,
+    toolbox: Toolbox,
+    *,
+    fresh: bool,
+) -> Published | None:
+    """The published file with this source's size, time and content, if there is one."""
+    resolution = toolbox.destination.capabilities.time_resolution_nanoseconds
+    for name in final_names(planned.target_name, mode):
+        standing = look(target, name)
+        if standing is None:
+            return None
+        if not identical(planned.entry, standing, resolution):
+            if mode is CopyMode.RENAME:
+                continue
+            return None
+        hashes = _equal_content(planned.entry, source, target, name, toolbox)
+        if hashes is not None:
+            return Published(
+                entry=planned.entry,
+                outcome=Outcome.IDENTICAL if fresh else OUTCOMES[mode],
+                name=name,
+                xxh3_128=hashes.xxh3_128(),
+                checksum=hashes.checksum(),
+            )
+    return None
+
+
+OUTCOMES = {
+    CopyMode.NEW: Outcome.COPIED,
+    CopyMode.OVERWRITE: Outcome.OVERWRITTEN,
+    CopyMode.RENAME: Outcome.RENAMED,
+}
+
+
+def final_names(name: bytes, mode: CopyMode) -> Iterator[bytes]:
+    """The names under which the file may be published, in the order in which they are tried.
+
+    `report.tar.gz` becomes `report.tar (1).gz`; a name that would grow too long is cut.
+    """
+    if mode is not CopyMode.RENAME:
+        yield name
+        return
+    stem, extension = os.path.splitext(name)
+    for number in range(1, RENAMES_MAXIMUM + 1):
+        suffix = b" (%d)" % number + extension
+        yield stem[: 255 - len(suffix)] + suffix
+
+
+def look(folder: Folder, name: bytes) -> Entry | None:
+    try:
+        return folder.stat(name)
+    except StorageError as error:
+        if error.kind is ErrorKind.NOT_FOUND:
+            return None
+        raise
+
+
+def same_content(planned: PlannedFile, source: Folder, target: Folder, toolbox: Toolbox) -> bool:
+    """Whether the file in the way holds the bytes of the source."""
+    name = planned.target_name
+    return _equal_content(planned.entry, source, target, name, toolbox) is not None
+
+
+def _equal_content(
+    entry: Entry, source: Folder, target: Folder, target_name: bytes, toolbox: Toolbox
+) -> Hasher | None:
+    """The hashes of both files if their bytes are equal."""
+    if entry.kind is EntryKind.SYMLINK:
+        hasher = Hasher(toolbox.plan.checksum)
+        hasher.update(memoryview(entry.link_target))
+        return hasher
+    try:
+        with source.open(entry.name) as reader:
+            one = _hash(reader, toolbox)
+        with target.open(target_name) as reader:
+            other = _hash(reader, toolbox)
+    except StorageError as error:
+        if error.retry is RetryClass.NEVER:
+            return None  # gone or unreadable by now: the ordinary way will tell what is wrong
+        raise
+    return one if one.xxh3_128() == other.xxh3_128() else None
+
+
+def _hash(reader: SourceFile, toolbox: Toolbox) -> Hasher:
+    hasher = Hasher(toolbox.plan.checksum)
+    offset = 0
+    while count := reader.read_into(toolbox.buffer, offset):
+        hasher.update(toolbox.buffer[:count])
+        offset += count
+    return hasher

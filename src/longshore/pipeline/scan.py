@@ -1,0 +1,278 @@
+"""Listing folders, asking the callbacks, planning and packing: one slice of discovery.
+
+folders to list ──> entries in chunks ──> folders: listed next, or left for another slice
+                                      └─> files ──> callbacks ──> plan ──> batches, records
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+
+import msgspec
+
+from longshore.callbacks import Answer, CallbackGaveUp, ChainDecisions, FileInfo, SandboxUnavailable
+from longshore.domain import paths
+from longshore.domain.entry import Entry, EntryKind
+from longshore.domain.errors import (
+    ErrorKind,
+    FileFailure,
+    Side,
+    Stage,
+    StorageError,
+    StorageUnavailable,
+)
+from longshore.domain.outcome import Outcome
+from longshore.pipeline.copying import lost_storage
+from longshore.pipeline.messages import (
+    CopyMode,
+    FoundFolder,
+    Lost,
+    Record,
+    ScanFolder,
+    ScanReply,
+    ScanWork,
+)
+from longshore.pipeline.packing import Packer, pack_folders, pack_scan
+from longshore.pipeline.planning import Standing, Verdict, verdict
+from longshore.pipeline.toolbox import Toolbox, failure_of
+from longshore.storage.handler import Folder
+
+CHUNK_ENTRIES = 1000  # entries between two looks at the clock, and files per question to callbacks
+FOUND_FILES_MAXIMUM = 4000  # files one reply brings, so that copying soon begins
+FOUND_FOLDERS_MAXIMUM = 2000  # folders one reply brings: bounds its size and the mover's memory
+
+_MOVABLE = frozenset({EntryKind.FILE, EntryKind.SYMLINK})
+
+_decoder = msgspec.msgpack.Decoder(ScanWork)
+
+
+def run(payload: bytes, toolbox: Toolbox) -> ScanReply:
+    """List folders until the slice or a limit ends; what is left comes back as new work."""
+    return _Scan(toolbox).run(_decoder.decode(payload).folders)
+
+
+@dataclass(slots=True)
+class _Scan:
+    toolbox: Toolbox
+    records: list[Record] = field(default_factory=list)
+    found: list[FoundFolder] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    packer: Packer = field(init=False)
+    pending: list[ScanFolder] = field(init=False)  # a stack: the next one is the last
+    rest: ScanFolder | None = field(default=None)  # what is not yet listed of the present folder
+
+    def __post_init__(self) -> None:
+        self.packer = Packer(self.toolbox.plan)
+
+    def run(self, folders: list[ScanFolder]) -> ScanReply:
+        self.pending = folders[::-1]
+        lost: Lost | None = None
+        gave_up = ""
+        while self.pending and not self._is_full() and not lost and not gave_up:
+            self.rest = self.pending.pop()
+            try:
+                self._list(self.rest)
+            except StorageUnavailable as error:
+                lost = lost_storage(error, self.rest.source, self.toolbox)
+            except (CallbackGaveUp, SandboxUnavailable) as error:
+                gave_up = str(error)
+            if self.rest is not None:
+                self.pending.append(self.rest)
+        return self._reply(lost, gave_up)
+
+    def _is_full(self) -> bool:
+        return (
+            self.toolbox.time_is_up()
+            or self.packer.files + len(self.records) >= FOUND_FILES_MAXIMUM
+            or len(self.found) >= FOUND_FOLDERS_MAXIMUM
+        )
+
+    def _reply(self, lost: Lost | None, gave_up: str) -> ScanReply:
+        self.packer.flush()
+        counted = [record for record in self.records if record.outcome is not Outcome.REFUSED]
+        return ScanReply(
+            remaining=pack_scan(self.pending[::-1]),
+            batches=self.packer.packed,
+            folders=pack_folders(self.found),
+            records=self.records,
+            found_files=self.packer.files + len(counted),
+            found_bytes=self.packer.bytes + sum(record.entry.size for record in counted),
+            log=self.log,
+            lost=lost,
+            gave_up=gave_up,
+        )
+
+    # ------------------------------------------------------------------ one folder
+
+    def _list(self, folder: ScanFolder) -> None:
+        """List one folder; `rest` is what is left of it when the slice ends inside it."""
+        try:
+            with self.toolbox.sources[folder.source].open_folder(folder.path) as opened:
+                self._list_opened(folder, opened)
+        except StorageUnavailable:
+            raise
+        except StorageError as error:
+            self._fail_folder(folder, error)
+            self.rest = None
+
+    def _list_opened(self, folder: ScanFolder, opened: Folder) -> None:
+        entries = self._entries(folder, opened)
+        with closing(self._standing(folder)) as standing:
+            while chunk := list(islice(entries, CHUNK_ENTRIES)):
+                # First all that may raise, then all that takes note: a chunk counts as a whole.
+                files = [entry for entry in chunk if entry.kind in _MOVABLE]
+                decisions = self._decide(folder, files)
+                verdicts = [self._verdict(folder, entry, standing) for entry in files]
+                self._take_note(folder, chunk, decisions, iter(verdicts))
+                self.rest = msgspec.structs.replace(folder, after=chunk[-1].name)
+                if len(chunk) == CHUNK_ENTRIES and self._is_full():
+                    return
+        self.rest = None
+
+    def _entries(self, folder: ScanFolder, opened: Folder) -> Iterator[Entry]:
+        if folder.only:
+            return iter([opened.stat(folder.only)])
+        return opened.entries(after=folder.after)
+
+    def _take_note(
+        self,
+        folder: ScanFolder,
+        chunk: list[Entry],
+        decisions: ChainDecisions | None,
+        verdicts: Iterator[Verdict],
+    ) -> None:
+        index = 0
+        for entry in chunk:
+            if entry.kind is EntryKind.FOLDER:
+                self._enter(folder, entry)
+            elif entry.kind is EntryKind.SPECIAL:
+                self._record(folder, entry, Outcome.FAILED, failure=_special(folder, entry))
+            else:
+                decided = next(verdicts)
+                if decisions is None or self._is_accepted(folder, entry, index, decisions):
+                    self._plan(folder, entry, decided)
+                index += 1
+
+    def _enter(self, folder: ScanFolder, entry: Entry) -> None:
+        path, target = paths.join(folder.path, entry.name), paths.join(folder.target, entry.name)
+        self.found.append(FoundFolder(folder.source, path, target, entry))
+        self.pending.append(ScanFolder(folder.source, path, target))
+
+    # ------------------------------------------------------------------ filter
+
+    def _decide(self, folder: ScanFolder, files: list[Entry]) -> ChainDecisions | None:
+        chain = self.toolbox.chain() if files else None
+        if chain is None:
+            return None
+        decisions = chain.decide([_file_info(folder.path, entry) for entry in files])
+        self.log.extend(decisions.log_lines)
+        return decisions
+
+    def _is_accepted(
+        self, folder: ScanFolder, entry: Entry, index: int, decisions: ChainDecisions
+    ) -> bool:
+        answer = decisions.answers[index]
+        if answer == Answer.ACCEPTED:
+            return True
+        callback_id = decisions.decided_by.get(index, 0)
+        if answer == Answer.REFUSED:
+            self._record(folder, entry, Outcome.REFUSED, callback_id=callback_id)
+            return False
+        why = decisions.failures[index]
+        place = f" (line {why.line})" if why.line else ""
+        failure = FileFailure(
+            ErrorKind.CALLBACK, Stage.FILTER, Side.SOURCE, f"callback: {why.text}{place}"
+        )
+        self._record(folder, entry, Outcome.FAILED, failure=failure, callback_id=callback_id)
+        return False
+
+    # ------------------------------------------------------------------ plan
+
+    def _standing(self, folder: ScanFolder) -> Standing:
+        """The destination's listing, from the first name on that will be asked for."""
+        renamed = self.toolbox.plan.sources[folder.source].target_name and folder.only
+        return Standing(
+            self.toolbox.destination, folder.target, after=b"" if renamed else folder.after
+        )
+
+    def _verdict(self, folder: ScanFolder, entry: Entry, standing: Standing) -> Verdict:
+        found = standing.at(self._target_name(folder, entry))
+        resolution = self.toolbox.destination.capabilities.time_resolution_nanoseconds
+        return verdict(entry, found, self.toolbox.plan, resolution)
+
+    def _plan(self, folder: ScanFolder, entry: Entry, decided: Verdict) -> None:
+        name = self._target_name(folder, entry)
+        if isinstance(decided, CopyMode):
+            self.packer.add(folder.source, folder.path, folder.target, entry, name, decided)
+        else:
+            self._record(folder, entry, decided, target_path=paths.join(folder.target, name))
+
+    def _target_name(self, folder: ScanFolder, entry: Entry) -> bytes:
+        source = self.toolbox.plan.sources[folder.source]
+        return source.target_name if source.is_file and source.target_name else entry.name
+
+    # ------------------------------------------------------------------ records
+
+    def _record(
+        self,
+        folder: ScanFolder,
+        entry: Entry,
+        outcome: Outcome,
+        *,
+        target_path: bytes = b"",
+        failure: FileFailure | None = None,
+        callback_id: int = 0,
+    ) -> None:
+        self.records.append(
+            self.toolbox.record(
+                len(self.records),
+                folder.source,
+                folder.path,
+                entry,
+                outcome,
+                target_path=target_path,
+                failure=failure,
+                callback_id=callback_id,
+            )
+        )
+
+    def _fail_folder(self, folder: ScanFolder, error: StorageError) -> None:
+        """A folder that cannot be listed, or a single file that is not there."""
+        parent, name = (folder.path, folder.only) if folder.only else paths.split(folder.path)
+        kind = EntryKind.FILE if folder.only else EntryKind.FOLDER
+        entry = Entry(name, kind, 0, 0, 0, 0, 0, 0, 0)
+        self.records.append(
+            self.toolbox.record(
+                len(self.records),
+                folder.source,
+                parent,
+                entry,
+                Outcome.FAILED,
+                failure=failure_of(error, Stage.SCAN, Side.SOURCE),
+            )
+        )
+
+
+def _file_info(folder: bytes, entry: Entry) -> FileInfo:
+    return FileInfo(
+        path=b"/" + paths.join(folder, entry.name),
+        mode=entry.mode,
+        uid=entry.uid,
+        gid=entry.gid,
+        size=entry.size,
+        atime_ns=entry.atime_ns,
+        mtime_ns=entry.mtime_ns,
+        ctime_ns=entry.ctime_ns,
+    )
+
+
+def _special(folder: ScanFolder, entry: Entry) -> FileFailure:
+    path = paths.to_text(paths.join(folder.path, entry.name))
+    if entry.mode == 0:
+        text, kind = f"look at {path}: its metadata cannot be read", ErrorKind.PERMISSION
+    else:
+        text, kind = f"{path} is a device, socket or pipe: left alone", ErrorKind.SPECIAL_FILE
+    return FileFailure(kind, Stage.SCAN, Side.SOURCE, text)

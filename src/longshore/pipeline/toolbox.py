@@ -1,0 +1,88 @@
+"""What the functions of one slice work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from longshore.callbacks import FilterChain
+from longshore.domain.entry import Entry
+from longshore.domain.errors import FileFailure, RetryClass, Side, Stage, StorageError
+from longshore.domain.outcome import Outcome
+from longshore.pipeline.messages import ExecutionPlan, Record
+from longshore.storage.handler import TEMPORARY_PREFIX, StorageHandler
+
+BUFFER_BYTES = 4 * 1024 * 1024  # one per mover; larger reads gained nothing on tmpfs and ext4
+WARNINGS_MAXIMUM = 20  # different texts kept per slice: a warning is told once per kind
+
+
+@dataclass(slots=True)
+class Toolbox:
+    """Plan, storages, clock and buffer of one slice. It lives as long as the slice."""
+
+    plan: ExecutionPlan
+    work_id: int
+    sources: list[StorageHandler]  # by index of the plan's sources
+    destination: StorageHandler
+    chain: Callable[[], FilterChain | None]
+    deadline: float
+    monotonic: Callable[[], float]
+    time_ns: Callable[[], int]
+    buffer: memoryview
+    verifications: dict[int, Any]  # unfinished read-backs of big files, by work id
+    warnings: list[str] = field(default_factory=list)
+
+    def time_is_up(self) -> bool:
+        return self.monotonic() >= self.deadline
+
+    def warn(self, text: str) -> None:
+        if text not in self.warnings and len(self.warnings) < WARNINGS_MAXIMUM:
+            self.warnings.append(text)
+
+    def temporary_name(self, place: int) -> bytes:
+        """The staged name of a file: the same for every attempt, different for every file."""
+        return self.temporary_prefix() + b"%x-%x" % (self.work_id, place)
+
+    def temporary_prefix(self) -> bytes:
+        """What the staged names of this execution begin with."""
+        return TEMPORARY_PREFIX + b"%x-" % self.plan.execution_id
+
+    def record(
+        self,
+        place: int,
+        source: int,
+        folder: bytes,
+        entry: Entry,
+        outcome: Outcome,
+        *,
+        target_path: bytes = b"",
+        xxh3_128: bytes = b"",
+        checksum: bytes = b"",
+        failure: FileFailure | None = None,
+        callback_id: int = 0,
+        attempts: int = 1,
+    ) -> Record:
+        return Record(
+            place,
+            source,
+            folder,
+            entry,
+            outcome,
+            target_path,
+            xxh3_128,
+            checksum,
+            failure,
+            callback_id,
+            attempts,
+            self.time_ns(),
+        )
+
+
+def failure_of(error: StorageError, stage: Stage, side: Side) -> FileFailure:
+    """The error as a value that stays with its file."""
+    return FileFailure(error.kind, stage, side, str(error))
+
+
+def may_try_again(error: StorageError) -> bool:
+    return error.retry is not RetryClass.NEVER
