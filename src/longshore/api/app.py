@@ -24,7 +24,7 @@ from longshore.database.connection import reading
 from longshore.database.tables import leases
 from longshore.services.context import Context
 
-RESOURCES: tuple[str, ...] = ()
+RESOURCES: tuple[str, ...] = ("tasks",)
 """The modules of this package that have a `routes` of kind Routes."""
 
 

@@ -14,14 +14,14 @@ from longshore.storage.handler import StorageHandler
 
 
 class ScriptFault(Protocol):
-    """Why a callback script cannot be used; line and column count from 1, 0 = not known."""
+    """Why a callback script cannot be used; line and column count from 1."""
 
     @property
     def message(self) -> str: ...
     @property
-    def line(self) -> int: ...
+    def line(self) -> int | None: ...
     @property
-    def column(self) -> int: ...
+    def column(self) -> int | None: ...
 
 
 class SecretBox(Protocol):
