@@ -1,0 +1,213 @@
+"""The journal: work items and counters of executions.
+
+A work item leaves the journal in the transaction that records its outcome, so what is in the
+journal is exactly what is not finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from longshore.database import identifiers
+from longshore.database.tables import counters, work
+
+WORK_IDS = "work"
+
+
+class WorkState(IntEnum):
+    READY = 1
+    HELD = 2  # waits until everything before it is finished
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewWork:
+    """A work item to be put into the journal. Sizes are bytes."""
+
+    kind: int
+    files: int
+    size: int
+    payload: bytes
+    state: WorkState = WorkState.READY
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkItem:
+    id: int
+    execution_id: int
+    kind: int
+    state: WorkState
+    attempts: int  # movers that died on it
+    files: int
+    size: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """The sums over an execution's files, or a change of them."""
+
+    to_process_files: int = 0
+    to_process_size: int = 0
+    processed_files: int = 0
+    processed_size: int = 0
+    finalized_files: int = 0
+    failed_files: int = 0
+    refused_files: int = 0
+    warnings: int = 0
+
+
+_FIELDS = tuple(Counters.__slots__)
+
+
+def add_work(connection: Connection, execution_id: int, items: Sequence[NewWork]) -> list[WorkItem]:
+    """Put items into the journal; they come back with ids that were never used before."""
+    if not items:
+        return []
+    first = identifiers.reserve(connection, WORK_IDS, len(items))
+    added = [
+        WorkItem(
+            id=first + index,
+            execution_id=execution_id,
+            kind=item.kind,
+            state=item.state,
+            attempts=item.attempts,
+            files=item.files,
+            size=item.size,
+            payload=item.payload,
+        )
+        for index, item in enumerate(items)
+    ]
+    connection.execute(insert(work), [_row(item) for item in added])
+    return added
+
+
+def _row(item: WorkItem) -> dict[str, object]:
+    return {
+        "id": item.id,
+        "execution_id": item.execution_id,
+        "kind": item.kind,
+        "state": item.state.value,
+        "attempts": item.attempts,
+        "files": item.files,
+        "bytes": item.size,
+        "payload": item.payload,
+    }
+
+
+def remove_work(connection: Connection, work_id: int) -> bool:
+    """Take an item out; False when it is not there any more, because its outcome is recorded."""
+    removed = connection.execute(delete(work).where(work.c.id == work_id))
+    return removed.rowcount == 1
+
+
+def replace_work(connection: Connection, item: WorkItem) -> bool:
+    """Write the item as it is now; False when it is not in the journal any more."""
+    values = {name: value for name, value in _row(item).items() if name != "id"}
+    changed = connection.execute(update(work).where(work.c.id == item.id).values(values))
+    return changed.rowcount == 1
+
+
+def remove_all_work(connection: Connection, execution_id: int, kinds: Iterable[int]) -> None:
+    connection.execute(
+        delete(work).where(work.c.execution_id == execution_id, work.c.kind.in_(list(kinds)))
+    )
+
+
+def change_kind(connection: Connection, execution_id: int, kind: int, new_kind: int) -> None:
+    connection.execute(
+        update(work)
+        .where(work.c.execution_id == execution_id, work.c.kind == kind)
+        .values(kind=new_kind, state=WorkState.READY.value)
+    )
+
+
+def release_held(connection: Connection, execution_id: int) -> int:
+    """Make the held items ready; their number."""
+    released = connection.execute(
+        update(work)
+        .where(work.c.execution_id == execution_id, work.c.state == WorkState.HELD.value)
+        .values(state=WorkState.READY.value)
+    )
+    return released.rowcount
+
+
+def ready_work(
+    connection: Connection, execution_id: int, kind: int, *, limit: int, without: Iterable[int]
+) -> list[WorkItem]:
+    """The oldest ready items of a kind, those in `without` left out."""
+    query = (
+        select(work)
+        .where(
+            work.c.execution_id == execution_id,
+            work.c.state == WorkState.READY.value,
+            work.c.kind == kind,
+            work.c.id.not_in(list(without)),
+        )
+        .order_by(work.c.id)
+        .limit(limit)
+    )
+    return [_item(row) for row in connection.execute(query)]
+
+
+def work_counts(connection: Connection, execution_id: int) -> dict[tuple[int, WorkState], int]:
+    """How many items there are of each kind and state."""
+    query = (
+        select(work.c.kind, work.c.state, func.count())
+        .where(work.c.execution_id == execution_id)
+        .group_by(work.c.kind, work.c.state)
+    )
+    return {(kind, WorkState(state)): count for kind, state, count in connection.execute(query)}
+
+
+def executions_with_work(connection: Connection) -> list[int]:
+    return list(connection.execute(select(work.c.execution_id).distinct()).scalars())
+
+
+def _item(row: Row[tuple[object, ...]]) -> WorkItem:
+    return WorkItem(
+        id=row.id,
+        execution_id=row.execution_id,
+        kind=row.kind,
+        state=WorkState(row.state),
+        attempts=row.attempts,
+        files=row.files,
+        size=row.bytes,
+        payload=bytes(row.payload),
+    )
+
+
+# ------------------------------------------------------------------------------- counters
+
+
+def start_counting(connection: Connection, execution_id: int) -> bool:
+    """Make the execution's counters; False when it has them already."""
+    if read_counters(connection, execution_id) is not None:
+        return False
+    connection.execute(
+        insert(counters).values(execution_id=execution_id, **dict.fromkeys(_FIELDS, 0))
+    )
+    return True
+
+
+def count(connection: Connection, execution_id: int, change: Counters) -> None:
+    """Add the change to the execution's counters."""
+    changed = {name: getattr(change, name) for name in _FIELDS if getattr(change, name)}
+    if changed:
+        connection.execute(
+            update(counters)
+            .where(counters.c.execution_id == execution_id)
+            .values({name: counters.c[name] + value for name, value in changed.items()})
+        )
+
+
+def read_counters(connection: Connection, execution_id: int) -> Counters | None:
+    query = select(*(counters.c[name] for name in _FIELDS)).where(
+        counters.c.execution_id == execution_id
+    )
+    row = connection.execute(query).one_or_none()
+    return Counters(**row._mapping) if row is not None else None
