@@ -105,7 +105,7 @@ class Conversation:
             javascript_stack_bytes=limits.javascript_stack_bytes,
         )
         timeout_seconds = limits.hard_timeout_seconds
-        self._worker.send(frames.LOAD, _encode(load), timeout_seconds=timeout_seconds)
+        self._worker.send(frames.LOAD, _encoded_load(load), timeout_seconds=timeout_seconds)
         kind, body = self._worker.receive(timeout_seconds=timeout_seconds)
         if kind == frames.INVALID:
             raise InvalidScriptFound(self._invalid(body))
@@ -165,6 +165,14 @@ class Conversation:
         collected.log_lines += [printable(line, limits.log_line_characters) for line in kept]
         if trailer.log_truncated or len(kept) < len(trailer.log_lines):
             collected.log_truncated = True
+
+
+def _encoded_load(load: messages.Load) -> bytes:
+    try:
+        return _encode(load)
+    except UnicodeEncodeError:
+        message = "the script contains half a surrogate pair"
+        raise InvalidScriptFound(InvalidScript(message=message)) from None
 
 
 def encoded_batch(files: Sequence[FileInfo], group_files: int) -> bytes:

@@ -175,7 +175,9 @@ def _guard_imports(script_sys: types.ModuleType) -> None:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> types.ModuleType:
-        if globals is None or globals.get("__name__") != NAMESPACE_NAME:
+        # A list is what C code passes, which imports on behalf of a module (datetime's strptime).
+        own = globals is not None and globals.get("__name__") == NAMESPACE_NAME
+        if not own or isinstance(fromlist, list):
             return real_import(name, globals, locals, fromlist, level)
         if level or name.partition(".")[0] not in modules.ALLOWED:
             raise ImportError(f"the module {name!r} is not available to callbacks")
