@@ -24,7 +24,14 @@ from longshore.database.connection import reading
 from longshore.database.tables import leases
 from longshore.services.context import Context
 
-RESOURCES: tuple[str, ...] = ("tasks",)
+RESOURCES: tuple[str, ...] = (
+    "tasks",
+    "nas",
+    "nas_shares",
+    "pools",
+    "containers",
+    "mounts",
+)
 """The modules of this package that have a `routes` of kind Routes."""
 
 

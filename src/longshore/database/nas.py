@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from longshore.database import rows
+from longshore.database.query import Filterable, Kind, Page
+from longshore.database.rows import Listed
 from longshore.database.tables import nas, nas_shares
 
 
@@ -30,6 +32,43 @@ class NasShare:
     options: str | None
     username: str | None
     password_encrypted: bytes | None
+
+
+NAS_FILTERS = {
+    "id": Filterable(nas.c.id, Kind.INTEGER, nullable=False),
+    "name": Filterable(nas.c.name, nullable=False),
+    "comment": Filterable(nas.c.comment),
+    "host": Filterable(nas.c.host, nullable=False),
+    "type": Filterable(nas.c.type, nullable=False),
+    "price": Filterable(nas.c.price),
+}
+SHARE_FILTERS = {
+    "id": Filterable(nas_shares.c.id, Kind.INTEGER, nullable=False),
+    "nas_id": Filterable(nas_shares.c.nas_id, Kind.INTEGER, nullable=False),
+    "pool_id": Filterable(nas_shares.c.pool_id, Kind.INTEGER),
+    "name": Filterable(nas_shares.c.name, nullable=False),
+    "path": Filterable(nas_shares.c.path, nullable=False),
+    "options": Filterable(nas_shares.c.options),
+    "username": Filterable(nas_shares.c.username),
+}
+
+
+def index(connection: Connection, page: Page) -> Listed[Nas]:
+    return rows.listed(connection, select(nas), page, NAS_FILTERS, identity=nas.c.id, kind=Nas)
+
+
+def index_shares(
+    connection: Connection, page: Page, *, nas_id: int | None = None, pool_id: int | None = None
+) -> Listed[NasShare]:
+    """The shares; with an id only those of that NAS or pool."""
+    statement = select(nas_shares)
+    if nas_id is not None:
+        statement = statement.where(nas_shares.c.nas_id == nas_id)
+    if pool_id is not None:
+        statement = statement.where(nas_shares.c.pool_id == pool_id)
+    return rows.listed(
+        connection, statement, page, SHARE_FILTERS, identity=nas_shares.c.id, kind=NasShare
+    )
 
 
 def fetch(connection: Connection, nas_id: int) -> Nas | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select, update
 
 from longshore.database import rows
+from longshore.database.query import Filterable, Kind, Page
+from longshore.database.rows import Listed
 from longshore.database.tables import (
     nas_shares,
     pools,
@@ -33,6 +35,20 @@ class PrimaryScan:
     enabled: bool
     operand: float
     unit: str
+
+
+FILTERS = {
+    "id": Filterable(pools.c.id, Kind.INTEGER, nullable=False),
+    "name": Filterable(pools.c.name, nullable=False),
+    "comment": Filterable(pools.c.comment),
+    "type": Filterable(pools.c.type, nullable=False),
+    "content": Filterable(pools.c.content, nullable=False),
+    "primary_id": Filterable(pools.c.root_id, Kind.INTEGER),
+}
+
+
+def index(connection: Connection, page: Page) -> Listed[Pool]:
+    return rows.listed(connection, select(pools), page, FILTERS, identity=pools.c.id, kind=Pool)
 
 
 def fetch(connection: Connection, pool_id: int) -> Pool | None:

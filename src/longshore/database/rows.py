@@ -6,9 +6,12 @@ A row's type is a dataclass with one field per selected column.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, Select, Table, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, delete, insert, select, update
+
+from longshore.database.query import Filterables, Page, conditions, count, order, paged
 
 RowT = TypeVar("RowT")
 
@@ -51,7 +54,27 @@ def remove(connection: Connection, table: Table, row_id: int) -> bool:
     return connection.execute(delete(table).where(table.c.id == row_id)).rowcount > 0
 
 
-def count(connection: Connection, query: Select[Any]) -> int:
-    """How many rows the query has."""
-    counted = select(func.count()).select_from(query.order_by(None).subquery())
-    return int(connection.execute(counted).scalar_one())
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[RowT]):
+    """One page of rows and how many there are without limit and offset."""
+
+    count: int
+    rows: list[RowT]
+
+
+def listed(
+    connection: Connection,
+    statement: Select[Any],
+    page: Page,
+    filterables: Filterables,
+    *,
+    identity: ColumnElement[Any],
+    kind: type[RowT],
+) -> Listed[RowT]:
+    """The page of the statement's rows. For resources of which there are thousands at most."""
+    wanted = statement.where(conditions(filterables, page.filters))
+    total = count(connection, wanted)
+    if page.limit == 0:
+        return Listed(total, [])
+    ordered = wanted.order_by(*order(filterables, page.sort, identity))
+    return Listed(total, every(connection, paged(ordered, page), kind))

@@ -1,0 +1,210 @@
+"""Pools: groups of storages of one kind for one purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from pydantic import Field
+from sqlalchemy import Connection
+
+from longshore.database import nas as nas_rows
+from longshore.database import pools as pool_rows
+from longshore.database import rows
+from longshore.database.connection import reading, writing
+from longshore.database.pools import Pool
+from longshore.database.query import Page, read_integer
+from longshore.database.rows import Listed
+from longshore.database.tables import pools
+from longshore.domain.storage import PoolContent, PoolType
+from longshore.services import roots
+from longshore.services.attributes import (
+    check_comment,
+    check_given,
+    check_root_name,
+    check_text,
+)
+from longshore.services.context import Context
+from longshore.services.errors import BASE, Kind, Problems
+from longshore.services.input import Input, Whole, Words
+from longshore.services.pool_lookup import resolve
+from longshore.services.principal import Principal
+
+CONTROLLER = "pools"
+MEMBERS_MAXIMUM = 10_000  # storages in one pool
+
+_CONTENTS = {
+    PoolType.PRIMARY: {PoolContent.NAS, PoolContent.CLOUD},
+    PoolType.DATA_EXCHANGE: {PoolContent.TAPE},
+    PoolType.SCRATCH: {PoolContent.TAPE},
+}
+"""Pool types that cannot hold every kind of storage."""
+
+
+class PoolInput(Input):
+    name: Words | None = None
+    comment: Words | None = None
+    type: Annotated[PoolType, Field(strict=False)] | None = None
+    content: Annotated[PoolContent, Field(strict=False)] | None = None
+
+
+class MembersInput(Input):
+    nas_share_ids: list[Whole] | None = None
+    tape_ids: list[Whole] | None = None
+    cloud_bucket_ids: list[Whole] | None = None
+
+
+def index(context: Context, page: Page) -> Listed[Pool]:
+    with reading(context.database.state) as connection:
+        return pool_rows.index(connection, page)
+
+
+def show(context: Context, identifier: str) -> Pool:
+    with reading(context.database.state) as connection:
+        return resolve(connection, identifier)
+
+
+def create(context: Context, principal: Principal, body: Mapping[str, Any]) -> Pool:
+    principal.require_administrator(CONTROLLER, "create")
+    problems = Problems()
+    given = PoolInput.read(body, problems).given()
+    members = MembersInput.read(body, problems).given()
+    values: dict[str, Any] = dict.fromkeys(PoolInput.model_fields) | given
+    with reading(context.database.state) as connection:
+        _check(connection, problems, values, members, current=None)
+    is_primary = values["type"] == PoolType.PRIMARY
+    root = roots.new_root(context, values["name"]) if is_primary else nullcontext(None)
+    with root as root_id, writing(context.database.state) as connection:
+        _check(connection, problems, values, members, current=None)
+        stored = values | {"root_id": root_id}
+        pool = Pool(id=rows.add(connection, pools, stored), **stored)
+        _assign(connection, pool, members)
+    return pool
+
+
+def update(
+    context: Context, principal: Principal, identifier: str, body: Mapping[str, Any]
+) -> Pool:
+    principal.require_administrator(CONTROLLER, "update")
+    problems = Problems()
+    given = PoolInput.read(body, problems).given()
+    members = MembersInput.read(body, problems).given()
+    with writing(context.database.state) as connection:
+        current = resolve(connection, identifier)
+        for name in ("type", "content"):
+            # What a client sends back as it read it is no change.
+            if name in given and given[name] != getattr(current, name):
+                problems.add(name, Kind.FROZEN)
+        values = asdict(current) | given
+        _check(connection, problems, values, members, current=current)
+        rows.change(connection, pools, current.id, given)
+        pool = Pool(**values)
+        _assign(connection, pool, members)
+    if pool.root_id is not None and pool.name != current.name:
+        roots.rename(context, pool.root_id, pool.name)
+    return pool
+
+
+def destroy(context: Context, principal: Principal, identifier: str) -> None:
+    """Remove the pool; its storages stay, in no pool."""
+    principal.require_administrator(CONTROLLER, "destroy")
+    with writing(context.database.state) as connection:
+        current = resolve(connection, identifier)
+        problems = Problems()
+        if pool_rows.is_used(connection, current.id):
+            problems.add(BASE, Kind.FROZEN, note="a task uses the pool")
+        problems.raise_if_any()
+        pool_rows.assign_shares(connection, current.id, [])
+        rows.remove(connection, pools, current.id)
+
+
+def sync(context: Context, identifier: str, transaction: str | None) -> None:
+    """Check a notice that something changed in a pool. Scans find the changes by themselves."""
+    problems = Problems()
+    if not transaction:
+        problems.add("tx", Kind.BLANK)
+    elif read_integer(transaction) is None:
+        problems.add("tx", Kind.INVALID, value=transaction)
+    problems.raise_if_any()
+    with reading(context.database.state) as connection:
+        resolve(connection, identifier)
+
+
+def _assign(connection: Connection, pool: Pool, members: Mapping[str, Any]) -> None:
+    if "nas_share_ids" in members:
+        pool_rows.assign_shares(connection, pool.id, members["nas_share_ids"] or [])
+
+
+def _check(
+    connection: Connection,
+    problems: Problems,
+    values: Mapping[str, Any],
+    members: Mapping[str, Any],
+    *,
+    current: Pool | None,
+) -> None:
+    check_text(problems, "name", values["name"], required=True)
+    check_comment(problems, values["comment"])
+    check_given(problems, "type", values["type"])
+    check_given(problems, "content", values["content"])
+    _check_content(problems, values)
+    _check_name(connection, problems, values, current)
+    _check_members(connection, problems, values, members, current)
+    problems.raise_if_any()
+
+
+def _check_content(problems: Problems, values: Mapping[str, Any]) -> None:
+    allowed = _CONTENTS.get(values["type"])
+    if allowed is None or values["content"] is None or "content" in problems:
+        return
+    if values["content"] not in allowed:
+        note = f"a {values['type']} pool holds {' or '.join(sorted(allowed))}"
+        problems.add("content", Kind.INVALID, value=values["content"], note=note)
+
+
+def _check_name(
+    connection: Connection, problems: Problems, values: Mapping[str, Any], current: Pool | None
+) -> None:
+    name = values["name"]
+    if "name" in problems or (current is not None and name == current.name):
+        return
+    if values["type"] == PoolType.PRIMARY:
+        check_root_name(problems, name)
+        roots.check_name_is_free(connection, problems, name)
+    if "name" not in problems and pool_rows.fetch_named(connection, name) is not None:
+        problems.add("name", Kind.TAKEN, value=name)
+
+
+def _check_members(
+    connection: Connection,
+    problems: Problems,
+    values: Mapping[str, Any],
+    members: Mapping[str, Any],
+    current: Pool | None,
+) -> None:
+    for name in ("tape_ids", "cloud_bucket_ids"):
+        if members.get(name):  # there are none yet
+            problems.add(name, Kind.INVALID, value=members[name][0], note="no such storage")
+    share_ids = members.get("nas_share_ids") or []
+    if not share_ids or "nas_share_ids" in problems:
+        return
+    if len(share_ids) > MEMBERS_MAXIMUM:
+        problems.add(
+            "nas_share_ids",
+            Kind.OCCURRENCE_LESS_THAN_OR_EQUAL_TO,
+            count=MEMBERS_MAXIMUM,
+            value=len(share_ids),
+        )
+        return
+    if values["content"] not in {None, PoolContent.NAS}:
+        note = f"a pool of content {values['content']} holds no NAS shares"
+        problems.add("nas_share_ids", Kind.INVALID, value=share_ids[0], note=note)
+        return
+    known = {share.id: share for share in nas_rows.shares_by_id(connection, share_ids)}
+    for share_id in share_ids:
+        if share_id not in known:
+            problems.add("nas_share_ids", Kind.INVALID, value=share_id, note="no such NAS share")
+        elif known[share_id].pool_id not in {None, current.id if current else None}:
+            problems.add("nas_share_ids", Kind.TAKEN, value=share_id)
