@@ -54,7 +54,8 @@ class Bandwidth:
         """Let so many bytes pass, as soon as the limit allows."""
         self._save()
         self._saved_bytes -= amount
-        while self._rate is not None and self._saved_bytes < 0:
+        # Less than a byte is no debt: the clock may be too coarse for so short a sleep.
+        while self._rate is not None and self._saved_bytes <= -1:
             self._sleep(min(-self._saved_bytes / self._rate, SLEEP_SECONDS_MAXIMUM))
             self._save()
 

@@ -1,0 +1,127 @@
+"""The bandwidth limit, on a clock that only moves when somebody sleeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longshore.domain.storage import StorageKind, StorageReference
+from longshore.storage.backends.posix import PosixStorage
+from longshore.storage.wrappers.throttled import (
+    BURST_SECONDS,
+    SLEEP_SECONDS_MAXIMUM,
+    Bandwidth,
+    ThrottledStorage,
+)
+from tests.contract.storage.deeds import TEMPORARY, content_of, put, read
+
+
+class Clock:
+    """Time that passes by sleeping only."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.longest_sleep = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.longest_sleep = max(self.longest_sleep, seconds)
+        self.now += seconds
+
+
+def limited(clock: Clock, rate: float | None) -> Bandwidth:
+    return Bandwidth(rate, clock=clock.time, sleep=clock.sleep)
+
+
+@given(
+    rate=st.integers(1_000, 1_000_000_000),
+    amounts=st.lists(st.integers(0, 100_000), max_size=20),
+)
+def test_no_more_passes_than_the_limit_and_no_time_is_wasted(rate: int, amounts: list[int]) -> None:
+    clock = Clock()
+    bandwidth = limited(clock, rate)
+    for amount in amounts:
+        bandwidth.take(amount)
+    assert (clock.now - 1_000) * rate == pytest.approx(sum(amounts), abs=2)
+
+
+def test_unused_bandwidth_is_saved_for_a_short_burst_only() -> None:
+    clock = Clock()
+    bandwidth = limited(clock, 1_000)
+    clock.now += 3_600
+    bandwidth.take(int(1_000 * BURST_SECONDS))
+    assert clock.now == 4_600
+    bandwidth.take(1_000)
+    assert clock.now == pytest.approx(4_601, abs=0.002)
+
+
+def test_no_limit_never_sleeps() -> None:
+    clock = Clock()
+    limited(clock, None).take(1 << 60)
+    assert clock.now == 1_000
+
+
+def test_a_raised_limit_acts_on_the_debt_that_is_slept_off() -> None:
+    clock = Clock()
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        if clock.now >= 1_010:
+            bandwidth.bytes_per_second = 1_000_000
+
+    bandwidth = Bandwidth(1_000, clock=clock.time, sleep=sleep)
+    bandwidth.take(1_010_000)  # 1,010 seconds at the old limit
+    assert 1_010 <= clock.now < 1_010 + 1 + 2 * SLEEP_SECONDS_MAXIMUM
+    assert clock.longest_sleep <= SLEEP_SECONDS_MAXIMUM
+
+
+def test_a_limit_can_be_taken_away_while_somebody_sleeps() -> None:
+    clock = Clock()
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        bandwidth.bytes_per_second = None
+
+    bandwidth = Bandwidth(1, clock=clock.time, sleep=sleep)
+    bandwidth.take(1_000_000)
+    assert clock.now == 1_000 + SLEEP_SECONDS_MAXIMUM
+
+
+def test_a_clock_set_back_earns_nothing() -> None:
+    clock = Clock()
+    bandwidth = limited(clock, 1_000)
+    clock.now -= 500
+    bandwidth.take(2_000)
+    assert clock.now == pytest.approx(502, abs=0.002)
+
+
+@pytest.mark.parametrize("rate", [0, -1])
+def test_a_limit_of_nothing_is_refused(rate: float) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        limited(Clock(), rate)
+    bandwidth = limited(Clock(), 1)
+    with pytest.raises(ValueError, match="above 0"):
+        bandwidth.bytes_per_second = rate
+
+
+def test_reading_writing_and_reading_back_count(tmp_path: Path) -> None:
+    clock = Clock()
+    reference = StorageReference(StorageKind.NAS_SHARE, 7)
+    with PosixStorage(reference, bytes(tmp_path)) as inner:
+        storage = ThrottledStorage(inner, limited(clock, 1_000))
+        put(storage, b"file", b"x" * 2_000)
+        assert clock.now == pytest.approx(1_002, abs=0.01)
+        assert read(storage, b"file") == b"x" * 2_000
+        assert clock.now == pytest.approx(1_004, abs=0.01)
+        with storage.open_folder(b"") as folder:
+            with folder.stage(TEMPORARY, size=1_000) as staged:
+                staged.write(memoryview(b"y" * 1_000), 0)
+                assert content_of(staged) == b"y" * 1_000
+                staged.abort()
+        assert clock.now == pytest.approx(1_006, abs=0.01)
