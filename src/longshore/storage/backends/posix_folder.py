@@ -176,10 +176,13 @@ class PosixFolder(Folder):
 
     def _names(self) -> list[bytes]:
         try:
-            found = os.listdir(self._descriptor)
+            # One name at a time: a list of them all as text would double the memory.
+            with os.scandir(self._descriptor) as found:
+                names = [entry.name.encode(_ENCODING, _ENCODING_ERRORS) for entry in found]
         except OSError as error:
             raise self.refusal(error, "list", b"") from error
-        return sorted([name.encode(_ENCODING, _ENCODING_ERRORS) for name in found])
+        names.sort()
+        return names
 
     def _entry(self, name: bytes) -> Entry:
         found = os.lstat(name, dir_fd=self._descriptor)
