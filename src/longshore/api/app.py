@@ -26,6 +26,13 @@ from longshore.services.context import Context
 
 RESOURCES: tuple[str, ...] = (
     "tasks",
+    "task_sources",
+    "task_destinations",
+    "task_options",
+    "task_metadata",
+    "task_callbacks",
+    "task_executions",
+    "execution_files",
     "nas",
     "nas_shares",
     "pools",

@@ -30,12 +30,12 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    case,
     cast,
     false,
     func,
     not_,
     or_,
-    select,
     true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -71,11 +71,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Filterable:
-    """An expression that clients may filter and sort by under a name of their own."""
+    """An expression that clients may filter and sort by under a name of their own.
+
+    `codes` are the numbers that stand in the database for words of the api.
+    """
 
     expression: ColumnElement[Any]
     kind: Kind = Kind.TEXT
     nullable: bool = True
+    codes: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,9 @@ def _compared(filterable: Filterable, sign: str, raw: str) -> ColumnElement[bool
     return _COMPARISONS[sign](filterable.expression, value)
 
 
-def _reader(filterable: Filterable) -> Any:
+def _reader(filterable: Filterable) -> Callable[[str], Any]:
+    if filterable.codes is not None:
+        return filterable.codes.get
     return _READERS[filterable.kind]
 
 
@@ -232,7 +238,7 @@ def _read_permission(raw: str) -> int | None:
     return int(raw, 8) if re.fullmatch(r"[0-7]{1,7}", raw.strip()) else None
 
 
-_READERS: dict[Kind, Any] = {
+_READERS: dict[Kind, Callable[[str], Any]] = {
     Kind.INTEGER: read_integer,
     Kind.TEXT: read_text,
     Kind.SWITCH: read_switch,
@@ -286,6 +292,9 @@ def _pattern(filterable: Filterable, pattern: str) -> ColumnElement[bool]:
 
 def _as_text(filterable: Filterable) -> ColumnElement[Any]:
     """The column as the api shows it, because that is what people write patterns for."""
+    if filterable.codes is not None:
+        words = {code: word for word, code in filterable.codes.items()}
+        return case(words, value=filterable.expression, else_="")
     match filterable.kind:
         case Kind.TEXT:
             return filterable.expression
@@ -497,5 +506,5 @@ def _as_id(text: str) -> list[int]:
 
 def count(connection: Connection, statement: Select[Any]) -> int:
     """How many rows the statement has, without its order."""
-    query = select(func.count()).select_from(statement.order_by(None).subquery())
-    return int(connection.execute(query).scalar_one())
+    counted = statement.with_only_columns(func.count(), maintain_column_froms=True)
+    return int(connection.execute(counted.order_by(None)).scalar_one())

@@ -74,7 +74,8 @@ FILTERABLES: Filterables = {
 }
 """Everything a listing of tasks may be filtered by, under its public name."""
 
-SORTABLES: Filterables = FILTERABLES | {
+SORTABLES: Filterables = {
+    **FILTERABLES,
     "progress": _required("progress", Kind.INTEGER),
     "delete": _required("delete", Kind.SWITCH),
     "local_server_path": Filterable(COLUMNS.local_server_path),

@@ -1,0 +1,157 @@
+"""/task_executions and /tasks/{task_id}/task_executions"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row
+from starlette.responses import Response
+
+from longshore.api.rendering import date, json_response, long_collection, rendered
+from longshore.api.routing import Call, Parameter, Routes
+from longshore.services import executions
+
+routes = Routes()
+
+_FILTERS_BY_TASK = (
+    "task_id", "id", "name", "workflow_type", "workflow_action", "source_type",
+    "destination_type", "status", "log_time", "job_started", "job_finished", "to_process_size",
+    "processed_size", "to_process_files", "processed_files", "finalized_files", "estimation_time",
+    "bandwidth",
+)  # fmt: skip
+_FILTERS = (*_FILTERS_BY_TASK, "creation_date", "modification_date")
+
+
+def render(execution: Row[Any]) -> dict[str, object]:
+    """The execution as the api shows it; its id is text, because it outgrows a double."""
+    return {
+        "id": str(execution.id),
+        "task_id": execution.task_id,
+        "name": execution.name,
+        "workflow_type": execution.workflow_type,
+        "workflow_action": execution.workflow_action,
+        "source_type": execution.source_type,
+        "destination_type": execution.destination_type,
+        "status": execution.status,
+        "reason": execution.reason,
+        "log_time": date(execution.log_time),
+        "job_started": date(execution.job_started),
+        "job_finished": date(execution.job_finished),
+        "to_process_size": execution.to_process_size,
+        "processed_size": execution.processed_size,
+        "to_process_files": execution.to_process_files,
+        "processed_files": execution.processed_files,
+        "finalized_files": execution.finalized_files,
+        "failed_files": execution.failed_files,
+        "estimation_time": execution.estimation_time,
+        "bandwidth": execution.bandwidth,
+    }
+
+
+@routes.add(
+    "GET",
+    "/task_executions",
+    operation_id="index_task_executions",
+    tag="task_executions",
+    scope="task_executions/index",
+    summary="List executions",
+    responses={200: "task_execution_collection"},
+    paged=True,
+    sortable=True,
+    filters=_FILTERS,
+    parameters=(
+        Parameter(
+            name="complete_list",
+            type="boolean",
+            default=True,
+            description="false: of each task only the last execution that did its work.",
+        ),
+        Parameter(
+            name="all",
+            type="boolean",
+            description="Administrators: the executions of all users, not only their own.",
+        ),
+    ),
+)
+def index_task_executions(call: Call) -> Response:
+    found = executions.index(
+        call.context,
+        call.principal,
+        call.page(),
+        complete=call.query.boolean("complete_list", default=True),
+        everybody=call.query.boolean("all", default=False),
+    )
+    return long_collection(found.count, "task_executions", rendered(render, found.rows))
+
+
+@routes.add(
+    "GET",
+    "/tasks/{task_id}/task_executions",
+    operation_id="index_task_executions_by_task",
+    tag="task_executions",
+    scope="task_executions/index",
+    summary="List the executions of a task",
+    responses={200: "task_execution_collection"},
+    paged=True,
+    sortable=True,
+    filters=_FILTERS_BY_TASK,
+)
+def index_task_executions_by_task(call: Call) -> Response:
+    found = executions.index(
+        call.context,
+        call.principal,
+        call.page(),
+        complete=call.query.boolean("complete_list", default=True),
+        task_identifier=call.path("task_id"),
+    )
+    return long_collection(found.count, "task_executions", rendered(render, found.rows))
+
+
+@routes.add(
+    "GET",
+    "/task_executions/{task_execution_id}",
+    operation_id="show_task_execution",
+    tag="task_executions",
+    scope="task_executions/show",
+    summary="Show an execution",
+    responses={200: "task_execution", 404: "error"},
+)
+def show_task_execution(call: Call) -> Response:
+    identifier = call.path("task_execution_id")
+    return json_response(render(executions.show(call.context, call.principal, identifier)))
+
+
+@routes.add(
+    "GET",
+    "/tasks/{task_id}/task_executions/{task_execution_id}",
+    operation_id="show_task_execution_by_task",
+    tag="task_executions",
+    scope="task_executions/show",
+    summary="Show an execution of a task",
+    responses={200: "task_execution", 404: "error"},
+)
+def show_task_execution_by_task(call: Call) -> Response:
+    identifier, task = call.path("task_execution_id"), call.path("task_id")
+    return json_response(render(executions.show(call.context, call.principal, identifier, task)))
+
+
+@routes.add(
+    "GET",
+    "/task_executions/{task_execution_id}/log",
+    operation_id="index_log_by_task_execution",
+    tag="task_executions",
+    scope="task_executions/show",
+    summary="Read the log of an execution",
+    responses={200: "execution_log_collection"},
+    paged=True,
+    sortable=True,
+    filters=("id", "date", "level", "text"),
+)
+def index_log_by_task_execution(call: Call) -> Response:
+    identifier = call.path("task_execution_id")
+    found = executions.log(call.context, call.principal, identifier, call.page())
+    return long_collection(found.count, "log", rendered(_render_line, found.rows))
+
+
+def _render_line(line: Row[Any]) -> dict[str, object]:
+    return {"id": line.id, "date": date(line.date), "level": line.level, "text": line.text}

@@ -1,0 +1,19 @@
+"""/tasks/{task_id}/task_options"""
+
+from __future__ import annotations
+
+from longshore.api.task_parts import columns, part_routes
+from longshore.services import task_options
+
+routes = part_routes(
+    "task_options",
+    task_options.PART,
+    words="options",
+    model=task_options.OptionInput,
+    create=task_options.create,
+    update=task_options.update,
+    render=columns("id", "type", "value"),
+    shown="task_option",
+    body="task_option",
+    filters=("id", "type", "value"),
+)
