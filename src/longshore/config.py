@@ -70,11 +70,45 @@ class Config:
     verify_by_reading_back: bool = _setting(
         True, "Read every written file back and compare its checksum before publishing it."
     )
+    storage_retry_seconds: float = _setting(
+        300.0,
+        "How long a task waits for a storage that is gone or full before it is stopped_by_system.",
+        low=0,
+        high=7 * 86_400,
+    )
     recovery_stops_tasks: bool = _setting(
         False, "After a crash running tasks become stopped_by_system instead of going on."
     )
     lease_seconds: float = _setting(
         10.0, "How long a controller that went silent keeps others waiting.", low=1, high=600
+    )
+    cors_origins: str = _setting(
+        "", "Web origins that browsers may call the api from, separated by commas; empty = none."
+    )
+    jwt_secret: str = _setting(
+        "", "Shared secret of tokens signed with HS256, 32 bytes or more; empty = not accepted."
+    )
+    jwt_public_key: Path | None = _setting(
+        None, "PEM file with the public key of tokens signed with RS256 or ES256."
+    )
+    jwt_jwks: str = _setting(
+        "", "File or URL of a JSON Web Key Set with the public keys of tokens; empty = none."
+    )
+    jwt_jwks_cache_seconds: float = _setting(
+        300.0, "How long keys of the key set are used before it is read again.", low=1, high=86_400
+    )
+    jwt_issuer: str = _setting("", "The issuer (iss) that tokens have to name; needed for tokens.")
+    jwt_audience: str = _setting(
+        "", "The audience (aud) that tokens have to name; needed for tokens."
+    )
+    jwt_leeway_seconds: float = _setting(
+        30.0, "How far the clock of the tokens' issuer may be off.", low=0, high=600
+    )
+    jwt_groups_claim: str = _setting(
+        "groups", "Claim with the list of a user's groups; dots lead into nested claims."
+    )
+    jwt_administrator_group: str = _setting(
+        "", "Users in this group of the groups claim are administrators; empty = nobody."
     )
     api_threads: int = _setting(16, "Requests answered at the same time.", low=1, high=256)
 

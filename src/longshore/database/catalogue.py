@@ -1,14 +1,18 @@
-"""Writing the catalogue: roots, paths and ids of its tree."""
+"""Writing the catalogue: its tree of nodes, and the copies that point to them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
-from sqlalchemy import Connection, insert, select, update
+import xxhash
+from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from longshore.database import identifiers
-from longshore.database.tables import nodes
+from longshore.database.tables import copies, nodes
 from longshore.domain.entry import Entry, EntryKind
+from longshore.domain.storage import StorageReference
 
 NODE_IDS = "nodes"
 
@@ -79,3 +83,126 @@ def node_values(entry: Entry) -> dict[str, object]:
         "link_target": entry.link_target or None,
         "state": NodeState.LIVE.value,
     }
+
+
+def children_between(
+    connection: Connection, parent_id: int, first: bytes, last: bytes
+) -> dict[bytes, int]:
+    """The ids of the parent's nodes whose names lie between the two, both included, by name."""
+    query = select(nodes.c.name, nodes.c.id).where(
+        nodes.c.parent_id == parent_id, nodes.c.name >= first, nodes.c.name <= last
+    )
+    return {bytes(name): node_id for name, node_id in connection.execute(query)}
+
+
+def put(
+    connection: Connection, root_id: int, parent_id: int, entries: Sequence[Entry]
+) -> dict[bytes, int]:
+    """Make or update the nodes of one folder; their ids by name. Names are unique and sorted."""
+    if not entries:
+        return {}
+    ids = children_between(connection, parent_id, entries[0].name, entries[-1].name)
+    known = [entry for entry in entries if entry.name in ids]
+    if known:
+        connection.execute(
+            _UPDATE_NODE, [node_values(entry) | {"node_id": ids[entry.name]} for entry in known]
+        )
+    new = [entry for entry in entries if entry.name not in ids]
+    if new:
+        first = identifiers.reserve(connection, NODE_IDS, len(new))
+        places = {"root_id": root_id, "parent_id": parent_id}
+        rows = [node_values(entry) | places | {"id": first + i} for i, entry in enumerate(new)]
+        connection.execute(insert(nodes), rows)
+        ids |= {entry.name: first + index for index, entry in enumerate(new)}
+    return ids
+
+
+_NODE_COLUMNS = (
+    "name",
+    "kind",
+    "size",
+    "mode",
+    "uid",
+    "gid",
+    "mtime_ns",
+    "atime_ns",
+    "ctime_ns",
+    "link_target",
+    "state",
+)
+_UPDATE_NODE = (
+    update(nodes)
+    .where(nodes.c.id == bindparam("node_id"))
+    .values({name: bindparam(name) for name in _NODE_COLUMNS})
+)
+
+
+# --------------------------------------------------------------------------------- copies
+
+
+def path_key(path: bytes) -> int:
+    """XXH3-64 of the path as a signed number: a small index instead of one over whole paths."""
+    unsigned = xxhash.xxh3_64_intdigest(path)
+    return unsigned - (1 << 64) if unsigned >= 1 << 63 else unsigned
+
+
+def put_copies(connection: Connection, rows: Sequence[dict[str, object]]) -> None:
+    """Make copies, or write over what was known of the same file at the same place."""
+    if not rows:
+        return
+    statement = _insert(connection)
+    changing = ("size", "mtime_ns", "checksum_kind", "checksum", "xxh3_128", "live")
+    written = ("execution_id", "written_ns")
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=_COPY_KEY,
+            set_={name: statement.excluded[name] for name in (*changing, *written)},
+        ),
+        rows,
+    )
+
+
+def put_copies_if_new(connection: Connection, rows: Sequence[dict[str, object]]) -> None:
+    """Make copies that were found, not written: what is known of them already stays."""
+    if rows:
+        connection.execute(
+            _insert(connection).on_conflict_do_nothing(index_elements=_COPY_KEY), rows
+        )
+
+
+def end_other_copies(
+    connection: Connection, storage: StorageReference, path: bytes, file_id: int | None
+) -> None:
+    """The place now holds another file's content: copies of other files there are dead."""
+    connection.execute(
+        update(copies)
+        .where(
+            copies.c.path_key == path_key(path),
+            copies.c.storage_id == storage.id,
+            copies.c.storage_kind == storage.kind.value,
+            copies.c.path == path,
+            copies.c.file_id != (file_id or 0),
+        )
+        .values(live=False)
+    )
+
+
+def files_at(
+    connection: Connection, storage: StorageReference, paths: Sequence[bytes]
+) -> dict[bytes, int]:
+    """The files whose live copies lie at the paths of the storage, by path."""
+    query = select(copies.c.path, copies.c.file_id).where(
+        copies.c.path_key.in_([path_key(path) for path in paths]),
+        copies.c.storage_id == storage.id,
+        copies.c.storage_kind == storage.kind.value,
+        copies.c.live,
+    )
+    return {bytes(path): file_id for path, file_id in connection.execute(query)}
+
+
+_COPY_KEY = ("file_id", "storage_kind", "storage_id", "path")
+
+
+def _insert(connection: Connection) -> sqlite.Insert | postgresql.Insert:
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    return dialect.insert(copies)

@@ -126,6 +126,17 @@ def change_kind(connection: Connection, execution_id: int, kind: int, new_kind: 
     )
 
 
+def remove_work_but(
+    connection: Connection, execution_id: int, kind: int, kept: Iterable[int]
+) -> None:
+    """Take out all items of a kind except the given ones."""
+    connection.execute(
+        delete(work).where(
+            work.c.execution_id == execution_id, work.c.kind == kind, work.c.id.not_in(list(kept))
+        )
+    )
+
+
 def release_held(connection: Connection, execution_id: int) -> int:
     """Make the held items ready; their number."""
     released = connection.execute(

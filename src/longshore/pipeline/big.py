@@ -18,7 +18,7 @@ import xxhash
 
 from longshore.domain import paths
 from longshore.domain.entry import Entry
-from longshore.domain.errors import Side, Stage, StorageError, StorageUnavailable
+from longshore.domain.errors import ErrorKind, Side, Stage, StorageError, StorageUnavailable
 from longshore.domain.outcome import Outcome
 from longshore.pipeline import copying, transfer
 from longshore.pipeline.hashing import Hasher
@@ -201,7 +201,7 @@ class _Slice:
         self, big: Segments, mode: CopyMode, reader: SourceFile, entry: Entry, target: Folder
     ) -> Finished | Unfinished:
         toolbox = self.toolbox
-        temporary = toolbox.temporary_name(self.planned.place)
+        temporary = self._temporary_name()
         self.where.side = Side.DESTINATION
         with target.stage(temporary, size=entry.size, resume=bool(big.digests)) as file:
             done = self._transfer(big, reader, entry, file)
@@ -305,14 +305,18 @@ class _Slice:
         while len(kept) > VERIFICATIONS_KEPT:
             del kept[next(iter(kept))]
 
+    def _temporary_name(self) -> bytes:
+        return self.toolbox.temporary_name(self.group.source, self.planned.target_name)
+
     def _drop_staged(self) -> None:
         try:
             with self.toolbox.destination.open_folder(self.group.target) as target:
-                target.remove(self.toolbox.temporary_name(self.planned.place))
+                target.remove(self._temporary_name())
         except StorageUnavailable:
             raise
         except StorageError as error:
-            self.toolbox.warn(f"a staged file may have been left behind: {error}")
+            if error.kind is not ErrorKind.NOT_FOUND:
+                self.toolbox.warn(f"a staged file was left behind: {error}")
 
 
 def _rule_mode(toolbox: Toolbox) -> CopyMode:

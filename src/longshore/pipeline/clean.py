@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from longshore.domain.errors import Side, Stage, StorageError, StorageUnavailable
-from longshore.pipeline.messages import CleanReply, CopyWork, Lost
+from longshore.pipeline.messages import CleanReply, CopyGroup, CopyWork, Lost
 from longshore.pipeline.toolbox import Toolbox, failure_of
+from longshore.storage.handler import Folder
 
 _decoder = msgspec.msgpack.Decoder(CopyWork)
 
@@ -15,8 +16,8 @@ def run(payload: bytes, toolbox: Toolbox) -> CleanReply:
     """Remove every staged file of the batch: its payload is that of the copy work it was."""
     removed = 0
     try:
-        for target in {group.target for group in _decoder.decode(payload).groups}:
-            removed += _clean(target, toolbox)
+        for group in _decoder.decode(payload).groups:
+            removed += _clean(group, toolbox)
     except StorageUnavailable as error:
         return CleanReply(
             removed, Lost(Side.DESTINATION, failure_of(error, Stage.PUBLISH, Side.DESTINATION))
@@ -24,18 +25,24 @@ def run(payload: bytes, toolbox: Toolbox) -> CleanReply:
     return CleanReply(removed)
 
 
-def _clean(target: bytes, toolbox: Toolbox) -> int:
-    """The number of staged files of this execution that were removed from the folder."""
-    prefix = toolbox.temporary_prefix()
-    removed = 0
+def _clean(group: CopyGroup, toolbox: Toolbox) -> int:
+    """The number of staged files of the group that were there and are removed."""
     try:
-        with toolbox.destination.open_folder(target) as folder:
-            for name in folder.staged_names():
-                if name.startswith(prefix):
-                    folder.remove(name)
-                    removed += 1
+        folder = toolbox.destination.open_folder(group.target)
     except StorageUnavailable:
         raise
-    except StorageError as error:
-        toolbox.warn(f"staged files were left behind: {error}")
-    return removed
+    except StorageError:
+        return 0  # a folder that is not there, or not to be entered, holds no staged file of ours
+    with folder:
+        names = {toolbox.temporary_name(group.source, f.target_name) for f in group.files}
+        return sum(_remove(folder, name) for name in names)
+
+
+def _remove(folder: Folder, name: bytes) -> bool:
+    try:
+        folder.remove(name)
+    except StorageUnavailable:
+        raise
+    except StorageError:
+        return False  # it is hidden from listings and tasks, so nothing mistakes it for a file
+    return True

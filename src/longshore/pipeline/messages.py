@@ -13,6 +13,7 @@ from enum import IntEnum
 
 import msgspec
 
+from longshore.domain import paths
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.entry import Entry
 from longshore.domain.errors import FileFailure, Side
@@ -42,10 +43,10 @@ class Source(msgspec.Struct, frozen=True, array_like=True):
 
     storage: StorageAddress
     path: bytes  # of the file or folder; b"" = the whole storage
-    is_file: bool
-    target: bytes  # folder in the destination storage under which it appears
-    target_name: bytes  # the new name of a single file; b"" = its own
+    target: bytes  # folder in the destination storage in which it appears
+    target_name: bytes  # its new name there; b"" = its own
     root_id: int | None  # catalogue root its files belong to
+    optional: bool  # one of several storages of a pool: the path may lie on another of them
 
 
 class Destination(msgspec.Struct, frozen=True, array_like=True):
@@ -235,6 +236,15 @@ class WorkOrder(msgspec.Struct, frozen=True, array_like=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
+
+
+def first_scan(plan: ExecutionPlan) -> ScanWork:
+    """The work that an execution begins with."""
+    folders = []
+    for index, source in enumerate(plan.sources):
+        parent, name = paths.split(source.path)
+        folders.append(ScanFolder(index, parent, source.target, only=name))
+    return ScanWork(folders)
 
 
 def encode(value: msgspec.Struct) -> bytes:

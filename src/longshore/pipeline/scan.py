@@ -157,7 +157,8 @@ class _Scan:
                 index += 1
 
     def _enter(self, folder: ScanFolder, entry: Entry) -> None:
-        path, target = paths.join(folder.path, entry.name), paths.join(folder.target, entry.name)
+        path = paths.join(folder.path, entry.name)
+        target = paths.join(folder.target, self._target_name(folder, entry))
         self.found.append(FoundFolder(folder.source, path, target, entry))
         self.pending.append(ScanFolder(folder.source, path, target))
 
@@ -184,7 +185,10 @@ class _Scan:
         why = decisions.failures[index]
         place = f" (line {why.line})" if why.line else ""
         failure = FileFailure(
-            ErrorKind.CALLBACK, Stage.FILTER, Side.SOURCE, f"callback: {why.text}{place}"
+            ErrorKind.CALLBACK,
+            Stage.FILTER,
+            Side.SOURCE,
+            f"callback: {_printable(why.text)}{place}",
         )
         self._record(folder, entry, Outcome.FAILED, failure=failure, callback_id=callback_id)
         return False
@@ -211,8 +215,8 @@ class _Scan:
             self._record(folder, entry, decided, target_path=paths.join(folder.target, name))
 
     def _target_name(self, folder: ScanFolder, entry: Entry) -> bytes:
-        source = self.toolbox.plan.sources[folder.source]
-        return source.target_name if source.is_file and source.target_name else entry.name
+        renamed = folder.only and self.toolbox.plan.sources[folder.source].target_name
+        return renamed or entry.name
 
     # ------------------------------------------------------------------ records
 
@@ -240,7 +244,9 @@ class _Scan:
         )
 
     def _fail_folder(self, folder: ScanFolder, error: StorageError) -> None:
-        """A folder that cannot be listed, or a single file that is not there."""
+        """A folder that cannot be listed, or a source that is not there."""
+        if folder.only and error.kind is ErrorKind.NOT_FOUND and self._is_optional(folder):
+            return
         parent, name = (folder.path, folder.only) if folder.only else paths.split(folder.path)
         kind = EntryKind.FILE if folder.only else EntryKind.FOLDER
         entry = Entry(name, kind, 0, 0, 0, 0, 0, 0, 0)
@@ -254,6 +260,9 @@ class _Scan:
                 failure=failure_of(error, Stage.SCAN, Side.SOURCE),
             )
         )
+
+    def _is_optional(self, folder: ScanFolder) -> bool:
+        return self.toolbox.plan.sources[folder.source].optional
 
 
 def _file_info(folder: bytes, entry: Entry) -> FileInfo:
@@ -276,3 +285,8 @@ def _special(folder: ScanFolder, entry: Entry) -> FileFailure:
     else:
         text, kind = f"{path} is a device, socket or pipe: left alone", ErrorKind.SPECIAL_FILE
     return FileFailure(kind, Stage.SCAN, Side.SOURCE, text)
+
+
+def _printable(text: str) -> str:
+    """The script's words without NUL, which no database column takes."""
+    return text.replace("\0", "\\0")

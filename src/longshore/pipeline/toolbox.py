@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import xxhash
+
 from longshore.callbacks import FilterChain
 from longshore.domain.entry import Entry
 from longshore.domain.errors import FileFailure, RetryClass, Side, Stage, StorageError
@@ -40,13 +42,13 @@ class Toolbox:
         if text not in self.warnings and len(self.warnings) < WARNINGS_MAXIMUM:
             self.warnings.append(text)
 
-    def temporary_name(self, place: int) -> bytes:
-        """The staged name of a file: the same for every attempt, different for every file."""
-        return self.temporary_prefix() + b"%x-%x" % (self.work_id, place)
+    def temporary_name(self, source: int, target_name: bytes) -> bytes:
+        """The staged name of a file: the same for every attempt, whatever batch it is in.
 
-    def temporary_prefix(self) -> bytes:
-        """What the staged names of this execution begin with."""
-        return TEMPORARY_PREFIX + b"%x-" % self.plan.execution_id
+        Two sources may bring the same name to one folder at the same time, so both stand in it.
+        """
+        name = xxhash.xxh3_128_hexdigest(target_name).encode()
+        return TEMPORARY_PREFIX + b"%x-%x-" % (self.plan.execution_id, source) + name
 
     def record(
         self,

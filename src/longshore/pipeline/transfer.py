@@ -89,7 +89,7 @@ def transfer(
     except StorageUnavailable:
         raise
     except StorageError as error:
-        _drop_staged(target, toolbox.temporary_name(planned.place))
+        _drop_staged(target, toolbox.temporary_name(group.source, planned.target_name))
         failure = failure_of(error, where.stage, where.side)
         if may_try_again(error):
             return Again(failure)
@@ -124,7 +124,8 @@ def _transfer(
                 checksum=published.checksum,
             )
     stage = _stage_symlink if planned.entry.kind is EntryKind.SYMLINK else _stage_file
-    entry, file, hasher = stage(planned, source, target, toolbox, where)
+    temporary = toolbox.temporary_name(group.source, planned.target_name)
+    entry, file, hasher = stage(planned, temporary, source, target, toolbox, where)
     return Staged(
         group=group,
         planned=planned,
@@ -138,13 +139,18 @@ def _transfer(
 
 
 def _stage_file(
-    planned: PlannedFile, source: Folder, target: Folder, toolbox: Toolbox, where: Where
+    planned: PlannedFile,
+    temporary: bytes,
+    source: Folder,
+    target: Folder,
+    toolbox: Toolbox,
+    where: Where,
 ) -> tuple[Entry, StagedFile, Hasher]:
     hasher = Hasher(toolbox.plan.checksum)
     with source.open(planned.entry.name) as reader:
         entry = reader.stat()
         where.side = Side.DESTINATION
-        file = target.stage(toolbox.temporary_name(planned.place), size=entry.size)
+        file = target.stage(temporary, size=entry.size)
         with file:
             copy_range(reader, file, 0, entry.size, hasher.update, toolbox.buffer, where)
             where.side = Side.SOURCE
@@ -158,13 +164,18 @@ def _stage_file(
 
 
 def _stage_symlink(
-    planned: PlannedFile, source: Folder, target: Folder, toolbox: Toolbox, where: Where
+    planned: PlannedFile,
+    temporary: bytes,
+    source: Folder,
+    target: Folder,
+    toolbox: Toolbox,
+    where: Where,
 ) -> tuple[Entry, StagedFile, Hasher]:
     entry = source.stat(planned.entry.name)
     hasher = Hasher(toolbox.plan.checksum)
     hasher.update(memoryview(entry.link_target))
     where.side = Side.DESTINATION
-    file = target.stage_symlink(toolbox.temporary_name(planned.place), entry.link_target)
+    file = target.stage_symlink(temporary, entry.link_target)
     keep_metadata(file, entry, toolbox)
     return entry, file, hasher
 

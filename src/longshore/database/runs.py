@@ -1,0 +1,285 @@
+"""What the controller reads and writes of tasks, jobs and executions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from longshore.database.journal import Counters
+from longshore.database.tables import (
+    containers,
+    execution_log,
+    jobs,
+    nas_shares,
+    pools,
+    task_callbacks,
+    task_destinations,
+    task_executions,
+    task_options,
+    task_sources,
+    tasks,
+)
+from longshore.domain.execution import JobStatus, TaskAction, TaskStatus
+
+LOG_LINES_MAXIMUM = 10_000  # per execution; a chatty callback cannot fill the disk
+LOG_TEXT_CHARACTERS_MAXIMUM = 2000
+
+TaskRow = Row[Any]
+
+# ----------------------------------------------------------------------------------- jobs
+
+
+def queued_jobs(connection: Connection) -> Sequence[Row[Any]]:
+    """Requests that nobody has begun to carry out, oldest first."""
+    query = (
+        select(jobs)
+        .where(jobs.c.status == JobStatus.QUEUED.value, jobs.c.controller == "tasks")
+        .order_by(jobs.c.creation_ns)
+    )
+    return connection.execute(query).all()
+
+
+def begin_job(connection: Connection, job_id: str) -> None:
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id)
+        .values(status=JobStatus.WORKING.value, progress=1, total=2)
+    )
+
+
+def finish_job(connection: Connection, job_id: str, task_id: int, *, reason: str | None) -> None:
+    """The request took effect, or failed for a reason; the task is asked nothing any more."""
+    outcome = (
+        {"status": JobStatus.FAILED.value, "reason": reason, "progress": None, "total": None}
+        if reason
+        else {"status": JobStatus.COMPLETED.value, "progress": 2, "total": 2}
+    )
+    connection.execute(update(jobs).where(jobs.c.id == job_id).values(outcome))
+    connection.execute(
+        update(tasks).where(tasks.c.id == task_id).values(action=TaskAction.NOOP.value)
+    )
+
+
+def fail_begun_jobs(connection: Connection, reason: str) -> None:
+    """Requests that were being carried out when the controller ended."""
+    begun = connection.execute(
+        select(jobs.c.id, jobs.c.resource_id).where(
+            jobs.c.status == JobStatus.WORKING.value, jobs.c.controller == "tasks"
+        )
+    ).all()
+    for job_id, task_id in begun:
+        finish_job(connection, job_id, task_id, reason=reason)
+
+
+def remove_jobs_before(connection: Connection, creation_ns: int) -> None:
+    connection.execute(delete(jobs).where(jobs.c.creation_ns < creation_ns))
+
+
+# ---------------------------------------------------------------------------------- tasks
+
+
+def task(connection: Connection, task_id: int) -> TaskRow | None:
+    return connection.execute(select(tasks).where(tasks.c.id == task_id)).one_or_none()
+
+
+def sources(connection: Connection, task_id: int) -> Sequence[Row[Any]]:
+    return connection.execute(
+        select(task_sources).where(task_sources.c.task_id == task_id).order_by(task_sources.c.id)
+    ).all()
+
+
+def destinations(connection: Connection, task_id: int) -> Sequence[Row[Any]]:
+    return connection.execute(
+        select(task_destinations)
+        .where(task_destinations.c.task_id == task_id)
+        .order_by(task_destinations.c.id)
+    ).all()
+
+
+def options(connection: Connection, task_id: int) -> dict[str, str]:
+    query = select(task_options.c.type, task_options.c.value).where(
+        task_options.c.task_id == task_id
+    )
+    return {row.type: row.value for row in connection.execute(query)}
+
+
+def callbacks(connection: Connection, task_id: int) -> list[tuple[int, str]]:
+    query = (
+        select(task_callbacks.c.id, task_callbacks.c.script)
+        .where(task_callbacks.c.task_id == task_id)
+        .order_by(task_callbacks.c.id)
+    )
+    return [(callback_id, script) for callback_id, script in connection.execute(query)]
+
+
+def pool(connection: Connection, pool_id: int) -> Row[Any]:
+    return connection.execute(select(pools).where(pools.c.id == pool_id)).one()
+
+
+def shares_of_pool(connection: Connection, pool_id: int) -> Sequence[Row[Any]]:
+    return connection.execute(
+        select(nas_shares).where(nas_shares.c.pool_id == pool_id).order_by(nas_shares.c.id)
+    ).all()
+
+
+def container(connection: Connection, container_id: int) -> Row[Any]:
+    return connection.execute(select(containers).where(containers.c.id == container_id)).one()
+
+
+def remove_task(connection: Connection, task_id: int) -> None:
+    connection.execute(delete(tasks).where(tasks.c.id == task_id))
+
+
+# ----------------------------------------------------------------------------- executions
+
+
+def execution(connection: Connection, execution_id: int) -> Row[Any] | None:
+    return connection.execute(
+        select(task_executions).where(task_executions.c.id == execution_id)
+    ).one_or_none()
+
+
+def executions_with_status(
+    connection: Connection, statuses: Sequence[TaskStatus]
+) -> Sequence[Row[Any]]:
+    """Executions in these statuses: highest priority first, then the longest waiting."""
+    query = (
+        select(task_executions)
+        .where(task_executions.c.status.in_([status.value for status in statuses]))
+        .order_by(task_executions.c.priority.desc(), task_executions.c.id)
+    )
+    return connection.execute(query).all()
+
+
+def create_execution(
+    connection: Connection, execution_id: int, of: TaskRow, plan: bytes, *, now: int, **ends: str
+) -> None:
+    """A new execution of the task, in the queue; the task shows it from now on."""
+    nothing = dict.fromkeys(
+        (
+            "to_process_size",
+            "processed_size",
+            "to_process_files",
+            "processed_files",
+            "finalized_files",
+            "failed_files",
+        ),
+        0,
+    )
+    connection.execute(
+        insert(task_executions).values(
+            id=execution_id,
+            task_id=of.id,
+            owner_id=of.owner_id,
+            name=of.name,
+            workflow_type=of.workflow_type,
+            workflow_action=of.workflow_action,
+            source_type=ends["source_type"],
+            destination_type=ends["destination_type"],
+            priority=of.priority,
+            status=TaskStatus.IN_QUEUE.value,
+            log_time=now,
+            job_started=now,
+            active_seconds=0.0,
+            plan=plan,
+            **nothing,
+        )
+    )
+    connection.execute(
+        update(tasks)
+        .where(tasks.c.id == of.id)
+        .values(
+            execution_id=execution_id,
+            status=TaskStatus.IN_QUEUE.value,
+            progress=0,
+            processed_size=0,
+            to_process_size=0,
+            job_started=now,
+            job_finished=None,
+        )
+    )
+
+
+def set_status(
+    connection: Connection,
+    execution_id: int,
+    status: TaskStatus,
+    *,
+    now: int,
+    reason: str | None,
+    finished: bool,
+) -> None:
+    """Write the status of the execution and of the task that shows it."""
+    ended = {"job_finished": now if finished else None}
+    connection.execute(
+        update(task_executions)
+        .where(task_executions.c.id == execution_id)
+        .values(status=status.value, log_time=now, reason=reason, **ended)
+    )
+    connection.execute(
+        update(tasks)
+        .where(tasks.c.execution_id == execution_id)
+        .values(status=status.value, **ended)
+    )
+
+
+def set_progress(
+    connection: Connection,
+    execution_id: int,
+    sums: Counters,
+    *,
+    progress: int,
+    bandwidth: int | None,
+    estimation_time: int | None,
+    active_seconds: float,
+) -> None:
+    """Show how far the execution is, on it and on its task."""
+    sizes = {"processed_size": sums.processed_size, "to_process_size": sums.to_process_size}
+    connection.execute(
+        update(task_executions)
+        .where(task_executions.c.id == execution_id)
+        .values(
+            to_process_files=sums.to_process_files,
+            processed_files=sums.processed_files,
+            finalized_files=sums.finalized_files,
+            failed_files=sums.failed_files,
+            bandwidth=bandwidth,
+            estimation_time=estimation_time,
+            active_seconds=active_seconds,
+            **sizes,
+        )
+    )
+    connection.execute(
+        update(tasks).where(tasks.c.execution_id == execution_id).values(progress=progress, **sizes)
+    )
+
+
+def append_log(
+    connection: Connection, execution_id: int, lines: Sequence[str], *, level: str, now: int
+) -> None:
+    """Add lines to the execution's log, as long as there is room."""
+    if not lines:
+        return
+    present = connection.execute(
+        select(func.count()).where(execution_log.c.execution_id == execution_id)
+    ).scalar_one()
+    room = max(0, LOG_LINES_MAXIMUM - int(present))
+    rows = [
+        {
+            "execution_id": execution_id,
+            "date": now,
+            "level": level,
+            "text": line[:LOG_TEXT_CHARACTERS_MAXIMUM].replace("\0", "\\0"),
+        }
+        for line in lines[:room]
+    ]
+    if rows:
+        connection.execute(insert(execution_log), rows)
+
+
+def shows(connection: Connection, execution_id: int) -> bool:
+    """Whether a task shows this execution as its present one."""
+    query = select(tasks.c.id).where(tasks.c.execution_id == execution_id)
+    return connection.execute(query).first() is not None

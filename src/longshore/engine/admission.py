@@ -1,0 +1,263 @@
+"""From a task to the plan of an execution: what is missing or wrong is said before it starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from longshore.config import Config
+from longshore.database import runs
+from longshore.domain import paths
+from longshore.domain.checksum import ChecksumKind
+from longshore.domain.errors import LongshoreError
+from longshore.domain.storage import (
+    MOUNT_POINT_OPTION,
+    PoolContent,
+    PoolType,
+    StorageAddress,
+    StorageKind,
+    StorageReference,
+    folder_address,
+    parse_share_options,
+)
+from longshore.domain.task import (
+    ConflictResolution,
+    OptionType,
+    StorageType,
+    WorkflowAction,
+    WorkflowType,
+    needs_destination,
+    refused_fields,
+)
+from longshore.pipeline.messages import Callback, Destination, ExecutionPlan, Source
+
+SUPPORTED_ACTIONS = frozenset({WorkflowAction.COPY})
+SUPPORTED_OPTIONS = frozenset(
+    {
+        OptionType.FILE_CHECKSUM,
+        OptionType.RENAME_TO,
+        OptionType.PARALLEL_PROCESSING,
+        OptionType.FULL_REPORT,
+        OptionType.OVERWRITE,
+        OptionType.TASK_TEMPLATE,
+    }
+)
+
+
+class CannotStart(LongshoreError):
+    """Why the task cannot be run as it is, in words for its owner."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """A plan, and the two ends as the execution's history shows them."""
+
+    plan: ExecutionPlan
+    source_type: StorageType
+    destination_type: StorageType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _End:
+    """A source or destination of the task, resolved to a storage."""
+
+    type: StorageType
+    storage: StorageAddress
+    root_id: int | None
+    path: bytes
+    prefix: bytes  # under which a source appears at the destination, besides its own name
+    optional: bool
+
+
+def admit(
+    connection: Connection, task: runs.TaskRow, execution_id: int, config: Config
+) -> Admission:
+    """The plan of a new execution. Raises CannotStart."""
+    options = _options(connection, task)
+    sources = [
+        end
+        for row in runs.sources(connection, task.id)
+        for end in _ends(connection, row, task, config)
+    ]
+    targets = [
+        end
+        for row in runs.destinations(connection, task.id)
+        for end in _ends(connection, row, task, config)[:1]
+    ]
+    source_type, destination_type = _check(task, sources, targets)
+    destination = targets[0]
+    rename_to = options.get(OptionType.RENAME_TO, "")
+    if rename_to and (len(sources) != 1 or not sources[0].path):
+        raise CannotStart("rename_to needs exactly one source that is a file or folder")
+    for source in sources:
+        _check_apart(source, destination)
+    plan = ExecutionPlan(
+        execution_id=execution_id,
+        task_id=task.id,
+        sources=[
+            Source(
+                storage=source.storage,
+                path=source.path,
+                target=paths.join(destination.path, source.prefix),
+                target_name=rename_to.encode(),
+                root_id=source.root_id,
+                optional=source.optional,
+            )
+            for source in sources
+        ],
+        destination=Destination(destination.storage, destination.root_id),
+        conflict=_conflict(task, options),
+        checksum=ChecksumKind(options.get(OptionType.FILE_CHECKSUM, "none")),
+        verify=config.verify_by_reading_back,
+        callbacks=[Callback(*each) for each in runs.callbacks(connection, task.id)],
+        workers=int(
+            options.get(OptionType.PARALLEL_PROCESSING, config.parallel_processing_default)
+        ),
+        slice_seconds=config.slice_seconds,
+        batch_files=config.batch_files_maximum,
+        batch_bytes=config.batch_bytes_maximum,
+    )
+    return Admission(plan=plan, source_type=source_type, destination_type=destination_type)
+
+
+# ------------------------------------------------------------------------------- the task
+
+
+def _options(connection: Connection, task: runs.TaskRow) -> dict[OptionType, str]:
+    options = {OptionType(kind): value for kind, value in runs.options(connection, task.id).items()}
+    if options.get(OptionType.TASK_TEMPLATE) == "1":
+        raise CannotStart("the task is a template: it can be copied, not run")
+    for option in options:
+        if option not in SUPPORTED_OPTIONS:
+            raise CannotStart(f"this version cannot run a task with the option {option.value}")
+    return options
+
+
+def _conflict(task: runs.TaskRow, options: dict[OptionType, str]) -> ConflictResolution:
+    """An explicit rule wins over the option `overwrite`; the rule of last resort is to rename."""
+    if task.conflict_resolution:
+        return ConflictResolution(task.conflict_resolution)
+    if options.get(OptionType.OVERWRITE) == "1":
+        return ConflictResolution.OVERWRITE
+    return ConflictResolution.RENAME
+
+
+def _check(
+    task: runs.TaskRow, sources: Sequence[_End], destinations: Sequence[_End]
+) -> tuple[StorageType, StorageType]:
+    """The types of both ends, once everything that a run needs is there."""
+    if not task.workflow_type or not task.workflow_action:
+        raise CannotStart("the task has no workflow type or no workflow action yet")
+    action = WorkflowAction(task.workflow_action)
+    if action not in SUPPORTED_ACTIONS:
+        raise CannotStart(f"this version cannot run the action {action.value}")
+    if not sources:
+        raise CannotStart("the task has no source")
+    if not destinations:
+        raise CannotStart("the task has no destination")
+    if len(destinations) > 1:
+        raise CannotStart("this version cannot run a task with several destinations")
+    source_type = _one_type(sources, task.source_type, "source")
+    destination_type = _one_type(destinations, task.destination_type, "destination")
+    workflow_type = WorkflowType(task.workflow_type)
+    refused = refused_fields(workflow_type, action, source_type, destination_type)
+    if refused:
+        raise CannotStart(
+            f"{workflow_type.value} {action.value} does not go from {source_type.value} "
+            f"to {destination_type.value}"
+        )
+    assert needs_destination(workflow_type, action, source_type)
+    return source_type, destination_type
+
+
+def _one_type(ends: Sequence[_End], declared: str | None, side: str) -> StorageType:
+    found = {end.type for end in ends}
+    if len(found) > 1:
+        raise CannotStart(f"the {side}s are of different types")
+    (only,) = found
+    if declared and declared != only.value:
+        raise CannotStart(f"{side}_type is {declared}, but the {side} is a {only.value}")
+    return only
+
+
+def _check_apart(source: _End, destination: _End) -> None:
+    """A task must not copy a folder into itself, over whichever mount points it is reached."""
+    inside = os.path.join(_real(destination.storage), destination.path)
+    around = os.path.join(_real(source.storage), source.path)
+    if os.path.commonpath([inside, around]) == around.rstrip(b"/"):
+        raise CannotStart("the destination lies inside the source")
+
+
+def _real(storage: StorageAddress) -> bytes:
+    return os.path.realpath(os.fsencode(storage.settings["root"]))
+
+
+# ------------------------------------------------------------------------------- its ends
+
+
+def _ends(connection: Connection, row: Row[Any], task: runs.TaskRow, config: Config) -> list[_End]:
+    """The storages behind one source or destination: a pool may have several."""
+    if getattr(row, "range_first", None) is not None:
+        raise CannotStart("this version cannot run a task with a byte range")
+    if row.container_id is not None:
+        return [_container(connection, row, task, config)]
+    if row.pool_id is None:
+        raise CannotStart("this version cannot run a task with tapes")
+    return _pool(connection, row)
+
+
+def _container(connection: Connection, row: Row[Any], task: runs.TaskRow, config: Config) -> _End:
+    container = runs.container(connection, row.container_id)
+    prefix = b""
+    if task.workflow_type == WorkflowType.ACTIVE_ARCHIVE.value:
+        # Several containers share one archive pool: each file keeps its place in its container.
+        prefix = paths.join(container.name.encode(), paths.split(row.path)[0])
+    return _End(
+        type=StorageType.CONTAINER,
+        storage=folder_address(
+            StorageReference(StorageKind.CONTAINER, container.id),
+            str(Path(config.containers_folder) / container.folder),
+        ),
+        root_id=container.root_id,
+        path=row.path,
+        prefix=prefix,
+        optional=False,
+    )
+
+
+def _pool(connection: Connection, row: Row[Any]) -> list[_End]:
+    pool = runs.pool(connection, row.pool_id)
+    if pool.content != PoolContent.NAS.value:
+        raise CannotStart(
+            f"this version cannot use pool {pool.name}: its content is {pool.content}"
+        )
+    shares = runs.shares_of_pool(connection, pool.id)
+    if not shares:
+        raise CannotStart(f"pool {pool.name} has no NAS share")
+    primary = pool.type == PoolType.PRIMARY.value
+    return [
+        _End(
+            type=StorageType.PRIMARY_NAS if primary else StorageType.SECONDARY_NAS,
+            storage=_share(share),
+            root_id=pool.root_id,
+            path=row.path,
+            prefix=b"",
+            optional=len(shares) > 1,
+        )
+        for share in shares
+    ]
+
+
+def _share(share: Row[Any]) -> StorageAddress:
+    mount_point = parse_share_options(share.options).get(MOUNT_POINT_OPTION)
+    if not mount_point:
+        raise CannotStart(
+            f"NAS share {share.name} has no {MOUNT_POINT_OPTION}: "
+            "this version reaches shares through a mounted folder only"
+        )
+    return folder_address(StorageReference(StorageKind.NAS_SHARE, share.id), mount_point)

@@ -1,0 +1,199 @@
+"""The controller: one thread, one event loop, the only one that changes executions.
+
+    wait ─> carry out requests ─> record replies ─> advance runs ─> admit ─> dispatch ─> wait …
+
+It waits for a call from the api, for a reply of a mover or for the next moment at which something
+is due. Every round begins with the lease: who lost it does nothing more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy.exc import OperationalError
+
+from longshore.config import Config
+from longshore.database import jobs, journal, runs
+from longshore.database.connection import Database
+from longshore.database.leases import LeaseLost
+from longshore.database.wakeup import Listener
+from longshore.domain.execution import IDLE, RUNNING, Event, TaskStatus
+from longshore.engine import actions, lease, lifecycle
+from longshore.engine.dispatch import Dispatcher
+from longshore.engine.executors import Executor
+from longshore.engine.floor import Floor
+from longshore.engine.memory import memory_use_percent
+from longshore.engine.settling import settle
+from longshore.observability import logger
+
+IDLE_SECONDS = 0.5  # longest wait; also the safety net for a call that got lost
+STOP_SECONDS = 2.5  # for slices under way when the server ends; SIGTERM has to be done in five
+DATABASE_RETRY_SECONDS = 0.5  # after the database refused a transaction
+HOUSEKEEPING_SECONDS = 3600.0  # between two removals of old jobs
+
+_log = logger("controller")
+
+
+@dataclass(slots=True, kw_only=True)
+class Controller:
+    """Runs until it is told to end, or until it loses the lease."""
+
+    config: Config
+    database: Database
+    listener: Listener
+    executor: Executor
+    clock: Callable[[], float]
+    monotonic: Callable[[], float]
+    time_ns: Callable[[], int]
+    _called: asyncio.Event = field(default_factory=asyncio.Event)
+    _ending: bool = False
+    _tidied_at: float = -HOUSEKEEPING_SECONDS
+
+    async def run(self) -> None:
+        """Take the lease, go on with what was left, and work. Raises LeaseLost."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end)
+        held = await lease.acquire(self.database, self.clock, self.config.lease_seconds)
+        floor = Floor(
+            config=self.config,
+            database=self.database,
+            lease=held,
+            clock=self.clock,
+            monotonic=self.monotonic,
+            time_ns=self.time_ns,
+        )
+        recover(floor)
+        loop.add_reader(self.listener.fileno(), self._take_call)
+        dispatcher = Dispatcher(floor, self.executor, self._called)
+        keeper = asyncio.create_task(self._keep_lease(floor))
+        try:
+            await self.executor.start()
+            while not self._ending:
+                await self._round(floor, dispatcher)
+            await self._close(floor, dispatcher)
+        finally:
+            keeper.cancel()
+            loop.remove_reader(self.listener.fileno())
+            await self.executor.stop(timeout_seconds=0)
+        lease.release(self.database, held)
+
+    # ------------------------------------------------------------------ one round
+
+    async def _round(self, floor: Floor, dispatcher: Dispatcher) -> None:
+        self._called.clear()
+        try:
+            self._carry_out_jobs(floor)
+            self._settle(floor, dispatcher)
+            for run in list(floor.runs.values()):
+                lifecycle.advance(floor, run)
+                lifecycle.show_progress(floor, run)
+            self._admit(floor)
+            dispatcher.dispatch()
+            self._tidy(floor)
+        except OperationalError as error:
+            # Somebody else holds the database's lock, or its server is away. Nothing was
+            # written, so the round is simply repeated.
+            _log.warning("the database refused", error=str(error.orig))
+            await asyncio.sleep(DATABASE_RETRY_SECONDS)
+            return
+        pause = min(IDLE_SECONDS, dispatcher.seconds_to_next())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._called.wait(), pause)
+
+    def _carry_out_jobs(self, floor: Floor) -> None:
+        with floor.state() as connection:
+            queued = runs.queued_jobs(connection)
+        for job in queued:
+            actions.carry_out(floor, job)
+
+    def _settle(self, floor: Floor, dispatcher: Dispatcher) -> None:
+        returned = dispatcher.returned
+        if returned:
+            settle(floor, returned)
+            dispatcher.returned = []
+
+    def _admit(self, floor: Floor) -> None:
+        """Take executions out of the queue as long as there are slots and memory."""
+        with floor.state() as connection:
+            waiting = runs.executions_with_status(connection, [TaskStatus.IN_QUEUE])
+        for row in waiting:
+            if row.id in floor.runs:
+                continue
+            if self._is_full(floor):
+                return
+            lifecycle.start(floor, row.id)
+            lifecycle.advance(floor, floor.runs[row.id])
+
+    def _is_full(self, floor: Floor) -> bool:
+        if len(floor.runs) >= self.config.active_tasks_maximum:
+            return True
+        return bool(floor.runs) and memory_use_percent() > self.config.memory_use_percent_maximum
+
+    def _tidy(self, floor: Floor) -> None:
+        if self.monotonic() - self._tidied_at >= HOUSEKEEPING_SECONDS:
+            self._tidied_at = self.monotonic()
+            with floor.state() as connection:
+                runs.remove_jobs_before(connection, self.time_ns() - jobs.LIFETIME_NANOSECONDS)
+
+    # ------------------------------------------------------------------ around the rounds
+
+    def _take_call(self) -> None:
+        self.listener.drain()
+        self._called.set()
+
+    def _end(self) -> None:
+        self._ending = True
+        self._called.set()
+
+    async def _keep_lease(self, floor: Floor) -> None:
+        """Prolong the lease while rounds are rare; a lost one is noticed by the next round."""
+        while True:
+            await asyncio.sleep(self.config.lease_seconds / 4)
+            with contextlib.suppress(OperationalError, LeaseLost), floor.journal():
+                pass
+
+    async def _close(self, floor: Floor, dispatcher: Dispatcher) -> None:
+        """End in order: what is under way is recorded, the rest goes on at the next start."""
+        await self.executor.stop(timeout_seconds=STOP_SECONDS)
+        dispatcher.forget_unanswered()
+        self._settle(floor, dispatcher)
+        lifecycle.interrupt(floor)
+
+
+def recover(floor: Floor) -> None:
+    """Take over from the controller before: what ran goes back into the queue (semantics, 6)."""
+    with floor.state() as connection:
+        runs.fail_begun_jobs(connection, "the server was restarted before this was carried out")
+        active = runs.executions_with_status(
+            connection, [TaskStatus.CALCULATING, TaskStatus.IN_PROGRESS]
+        )
+    for row in active:
+        run = lifecycle.load(floor, row.id, recovered=True)
+        if floor.config.recovery_stops_tasks:
+            reason = "the server was restarted"
+            lifecycle.change_status(floor, run, Event.LOSE_STORAGE, reason=reason)
+        else:
+            lifecycle.change_status(floor, run, Event.INTERRUPT)
+    _finish_cleaning(floor)
+
+
+def _finish_cleaning(floor: Floor) -> None:
+    """Go on with the removal of staged files of executions that were being stopped."""
+    with floor.journal() as connection:
+        left = journal.executions_with_work(connection)
+    for execution_id in left:
+        with floor.state() as connection:
+            row = runs.execution(connection, execution_id)
+            shown = row is not None and runs.shows(connection, execution_id)
+        if row is None:
+            continue
+        status = TaskStatus(row.status)
+        resumable = status is TaskStatus.STOPPED_BY_SYSTEM and shown
+        if status not in RUNNING and not resumable:
+            assert status in IDLE
+            actions.abandon(floor, execution_id)

@@ -1,0 +1,180 @@
+"""Movers as processes of this machine. A mover that dies is replaced by a new one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from longshore.domain.errors import LongshoreError
+from longshore.engine.executors import Completion, MoverDied, frames
+from longshore.engine.executors.mover_process import HELLO, LOCK_FILE
+from longshore.observability import logger
+from longshore.pipeline.messages import REPLIES, WorkKind, WorkOrder
+
+START_TIMEOUT_SECONDS = 60.0  # imports on a cold, slow disk take a few seconds
+RESTART_SECONDS = 0.2  # before a dead mover is replaced; doubles while starting fails
+RESTART_SECONDS_MAXIMUM = 30.0
+LOCK_POLL_SECONDS = 0.05  # how often to look whether the movers of before are gone
+LOCK_TIMEOUT_SECONDS = (
+    60.0  # the kernel kills them at once; one in uninterruptible I/O takes longer
+)
+
+_log = logger("executor")
+_decoders = {kind: msgspec.msgpack.Decoder(reply) for kind, reply in REPLIES.items()}
+
+
+class MoversStillRunning(LongshoreError):
+    """Movers of an earlier controller do not end, so nothing may be written beside them."""
+
+
+@dataclass(slots=True, eq=False)
+class _Mover:
+    """One mover process and the order it works on."""
+
+    number: int
+    process: asyncio.subprocess.Process | None = None
+    kind: WorkKind | None = None
+    future: asyncio.Future[Completion] | None = None
+
+    @property
+    def is_free(self) -> bool:
+        return self.process is not None and self.future is None
+
+
+@dataclass(slots=True)
+class LocalExecutor:
+    """A fixed number of mover processes, started with `command`."""
+
+    command: Sequence[str]
+    data_dir: Path
+    count: int
+    _movers: list[_Mover] = field(default_factory=list)
+    _keepers: list[asyncio.Task[None]] = field(default_factory=list)
+    _stopping: bool = False
+    _became_free: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def start(self) -> None:
+        await wait_for_earlier_movers(self.data_dir)
+        self._movers = [_Mover(number) for number in range(self.count)]
+        self._keepers = [asyncio.create_task(self._keep(mover)) for mover in self._movers]
+        await self._became_free.wait()
+
+    def free(self) -> int:
+        return sum(mover.is_free for mover in self._movers)
+
+    async def wait_free(self) -> None:
+        """Return when a mover has become free since the last call."""
+        await self._became_free.wait()
+        self._became_free.clear()
+
+    def submit(self, order: WorkOrder, *, prefer: int | None = None) -> asyncio.Future[Completion]:
+        free = [mover for mover in self._movers if mover.is_free]
+        if not free:
+            raise RuntimeError("no mover is free")
+        mover = next((each for each in free if each.number == prefer), free[0])
+        future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
+        mover.kind, mover.future = order.kind, future
+        assert mover.process is not None
+        assert mover.process.stdin is not None
+        mover.process.stdin.write(frames.pack(msgspec.msgpack.encode(order)))
+        return future
+
+    async def stop(self, *, timeout_seconds: float) -> None:
+        self._stopping = True
+        under_way = [mover.future for mover in self._movers if mover.future is not None]
+        if under_way:
+            await asyncio.wait(under_way, timeout=timeout_seconds)
+        for mover in self._movers:
+            if mover.process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    mover.process.kill()
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        for mover in self._movers:
+            if mover.process is not None:
+                await mover.process.wait()
+
+    # ------------------------------------------------------------------ one mover
+
+    async def _keep(self, mover: _Mover) -> None:
+        """Start the mover, hand out its replies, and start it again when it dies."""
+        pause = RESTART_SECONDS
+        while True:
+            try:
+                await self._start(mover)
+                pause = RESTART_SECONDS
+                await self._read_replies(mover)
+            except (frames.BrokenStream, TimeoutError, OSError) as error:
+                await self._bury(mover, error)
+            if self._stopping:
+                return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, RESTART_SECONDS_MAXIMUM)
+
+    async def _start(self, mover: _Mover) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *self.command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=frames.FRAME_BYTES_MAXIMUM,
+        )
+        assert process.stdout is not None
+        try:
+            hello = await asyncio.wait_for(frames.receive(process.stdout), START_TIMEOUT_SECONDS)
+            if hello != HELLO:
+                raise frames.BrokenStream("no greeting")
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            raise
+        mover.process = process
+        self._became_free.set()
+
+    async def _read_replies(self, mover: _Mover) -> None:
+        assert mover.process is not None
+        assert mover.process.stdout is not None
+        while True:
+            message = await frames.receive(mover.process.stdout)
+            if mover.future is None or mover.kind is None:
+                raise frames.BrokenStream("a reply that nobody asked for")
+            reply = _decoders[mover.kind].decode(message)
+            future, mover.future = mover.future, None
+            if not future.done():
+                future.set_result(Completion(reply, mover.number))
+            self._became_free.set()
+
+    async def _bury(self, mover: _Mover, error: Exception) -> None:
+        process, mover.process = mover.process, None
+        status: int | None = None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            status = await process.wait()
+        if not self._stopping:
+            _log.warning("mover died", mover=mover.number, status=status, error=str(error))
+        future, mover.future = mover.future, None
+        if future is not None and not future.done():
+            future.set_exception(MoverDied(f"a mover died (status {status})"))
+
+
+async def wait_for_earlier_movers(data_dir: Path) -> None:
+    """Return when no mover of an earlier controller is left. Raises MoversStillRunning."""
+    lock = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        for _ in range(round(LOCK_TIMEOUT_SECONDS / LOCK_POLL_SECONDS)):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            await asyncio.sleep(LOCK_POLL_SECONDS)
+        raise MoversStillRunning("movers of an earlier controller are still running")
+    finally:
+        os.close(lock)

@@ -1,0 +1,66 @@
+"""What runs inside a mover process: orders come in on one descriptor, replies go out on another.
+
+A mover never outlives its controller: the kernel kills it when the controller ends. While it
+lives it holds a shared lock on `movers.lock`, by which the next controller knows that no mover of
+an earlier one is still writing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import gc
+import os
+import resource
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from longshore.engine.executors import frames
+from longshore.pipeline.messages import Reply, WorkOrder
+
+LOCK_FILE = "movers.lock"
+HELLO = b"ready"
+
+_PR_SET_PDEATHSIG = 1
+
+
+def serve_orders(data_dir: Path, controller_pid: int, mover: Callable[[WorkOrder], Reply]) -> None:
+    """Work until the stream of orders ends."""
+    requests, replies = _take_over_standard_streams()
+    _end_with_controller(controller_pid)
+    _raise_descriptor_limit()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the server decides what to do
+    lock = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    decoder = msgspec.msgpack.Decoder(WorkOrder)
+    gc.freeze()
+    frames.send_blocking(replies, HELLO)
+    while (request := frames.receive_blocking(requests)) is not None:
+        frames.send_blocking(replies, msgspec.msgpack.encode(mover(decoder.decode(request))))
+    os.close(lock)
+
+
+def _take_over_standard_streams() -> tuple[int, int]:
+    """Private descriptors of the streams; what anybody prints goes to standard error."""
+    requests, replies = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return requests, replies
+
+
+def _end_with_controller(controller_pid: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != controller_pid:
+        raise SystemExit("the controller ended before its mover had started")
+
+
+def _raise_descriptor_limit() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

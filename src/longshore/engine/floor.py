@@ -1,0 +1,55 @@
+"""What the parts of the controller share: configuration, clocks, the database, the present runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from longshore.config import Config
+from longshore.database import leases
+from longshore.database.connection import Database, reading, writing
+from longshore.database.leases import Lease, LeaseLost
+from longshore.engine.recording import FolderIds
+from longshore.engine.run import Run
+
+
+@dataclass(slots=True, kw_only=True)
+class Floor:
+    """One per controller. `clock` and `time_ns` count since 1970, `monotonic` since some start."""
+
+    config: Config
+    database: Database
+    lease: Lease
+    clock: Callable[[], float]
+    monotonic: Callable[[], float]
+    time_ns: Callable[[], int]
+    runs: dict[int, Run] = field(default_factory=dict)  # by execution id
+    folder_ids: FolderIds = field(default_factory=FolderIds)
+
+    def now(self) -> int:
+        """Whole seconds since 1970."""
+        return int(self.clock())
+
+    @contextmanager
+    def journal(self) -> Iterator[Connection]:
+        """A transaction on the journal that only the holder of the lease can commit."""
+        try:
+            with writing(self.database.journal) as connection:
+                leases.confirm(connection, self.lease, self.clock() + self.config.lease_seconds)
+                yield connection
+        except BaseException:
+            self.folder_ids.forget()  # they may name rows that were rolled back
+            raise
+
+    @contextmanager
+    def state(self) -> Iterator[Connection]:
+        """A transaction on the state, begun while this controller holds the lease."""
+        with reading(self.database.journal) as connection:
+            held = leases.read(connection)
+        if held is None or held.epoch != self.lease.epoch:
+            raise LeaseLost("another controller has taken the lease")
+        with writing(self.database.state) as connection:
+            yield connection

@@ -1,0 +1,225 @@
+"""Starting, holding and ending executions: every change of a status happens here."""
+
+from __future__ import annotations
+
+from longshore.database import journal, runs
+from longshore.database.journal import Counters, NewWork, WorkState
+from longshore.domain.execution import (
+    ACTIVE,
+    IDLE,
+    Event,
+    TaskStatus,
+    after,
+    final_event,
+    progress_percent,
+)
+from longshore.engine.floor import Floor
+from longshore.engine.run import Run, Wish
+from longshore.observability import logger
+from longshore.pipeline.messages import WorkKind, decode_plan, encode, first_scan
+
+MIRROR_SECONDS = 0.5  # how often a running execution's progress is written to its task
+
+_log = logger("controller")
+
+
+def load(floor: Floor, execution_id: int, *, recovered: bool) -> Run:
+    """The run of an execution as the database has it."""
+    with floor.state() as connection:
+        row = runs.execution(connection, execution_id)
+    assert row is not None
+    run = Run(
+        execution_id=row.id,
+        task_id=row.task_id,
+        priority=row.priority,
+        status=TaskStatus(row.status),
+        plan=decode_plan(row.plan),
+        plan_bytes=bytes(row.plan),
+        active_since=floor.monotonic(),
+        active_seconds=row.active_seconds,
+        recovered=recovered,
+    )
+    with floor.journal() as connection:
+        count_work(run, journal.work_counts(connection, execution_id))
+    return run
+
+
+def count_work(run: Run, counts: dict[tuple[int, WorkState], int]) -> None:
+    """Make the run's numbers those of the journal."""
+    for kind in WorkKind:
+        run.queues[kind].count = counts.get((kind, WorkState.READY), 0)
+    run.held = sum(n for (_, state), n in counts.items() if state is WorkState.HELD)
+
+
+def start(floor: Floor, execution_id: int) -> None:
+    """A slot is free: take the execution out of the queue."""
+    with floor.journal() as connection:
+        new = journal.start_counting(connection, execution_id)
+    run = load(floor, execution_id, recovered=not new)
+    if new:
+        with floor.journal() as connection:
+            scan = NewWork(
+                kind=WorkKind.SCAN, files=0, size=0, payload=encode(first_scan(run.plan))
+            )
+            run.added(journal.add_work(connection, execution_id, [scan]))
+    floor.runs[execution_id] = run
+    change_status(floor, run, Event.ADMIT)
+
+
+def advance(floor: Floor, run: Run) -> None:
+    """Take the run as far as it can go without a mover."""
+    if run.wish is not Wish.GO_ON:
+        if not run.under_way:
+            _fulfil(floor, run)
+        return
+    if run.status is TaskStatus.CALCULATING and _has_begun(floor, run):
+        change_status(floor, run, Event.BEGIN)
+    if run.has_only_held():
+        with floor.journal() as connection:
+            journal.release_held(connection, run.execution_id)
+            count_work(run, journal.work_counts(connection, run.execution_id))
+    if run.is_finished():
+        _finish(floor, run)
+    elif run.lost_since is not None and _is_lost_for_good(floor, run):
+        run.wish, run.ending = Wish.SUSPEND, Event.LOSE_STORAGE
+
+
+def show_progress(floor: Floor, run: Run) -> None:
+    """Write the run's counters to its execution and task, not too often."""
+    now = floor.monotonic()
+    if run.changed and now - run.mirrored_at >= MIRROR_SECONDS:
+        run.mirrored_at, run.changed = now, False
+        _write_progress(floor, run, run.status)
+
+
+def change_status(floor: Floor, run: Run, event: Event, *, reason: str | None = None) -> None:
+    """Apply an event of the state machine and write the result."""
+    status = after(run.status, event)
+    if status not in ACTIVE and run.status in ACTIVE:
+        run.active_seconds += floor.monotonic() - run.active_since
+    run.active_since = floor.monotonic()
+    _write_progress(floor, run, status)
+    with floor.state() as connection:
+        runs.set_status(
+            connection,
+            run.execution_id,
+            status,
+            now=floor.now(),
+            reason=reason,
+            finished=status in IDLE,
+        )
+        if reason:
+            runs.append_log(
+                connection, run.execution_id, [reason], level="warning", now=floor.now()
+            )
+    _log.info("status", task=run.task_id, execution=run.execution_id, status=status.value)
+    run.status = status
+
+
+def finish_job(floor: Floor, run: Run, *, reason: str | None = None) -> None:
+    """Answer the request that the run was asked to fulfil, if there was one."""
+    if run.job_id is not None:
+        with floor.state() as connection:
+            runs.finish_job(connection, run.job_id, run.task_id, reason=reason)
+        run.job_id = None
+
+
+def interrupt(floor: Floor) -> None:
+    """The controller ends: what runs goes back to the queue, for the next start."""
+    for run in floor.runs.values():
+        if run.status in ACTIVE:
+            change_status(floor, run, Event.INTERRUPT)
+
+
+# ------------------------------------------------------------------------------- inside
+
+
+def _has_begun(floor: Floor, run: Run) -> bool:
+    return bool(run.queues[WorkKind.COPY].count or _counters(floor, run).processed_files)
+
+
+def _is_lost_for_good(floor: Floor, run: Run) -> bool:
+    assert run.lost_since is not None
+    return floor.monotonic() - run.lost_since >= floor.config.storage_retry_seconds
+
+
+def _fulfil(floor: Floor, run: Run) -> None:
+    """Nothing is under way any more: pause, stop or suspend the run, as was wished."""
+    if run.wish is Wish.PAUSE:
+        change_status(floor, run, Event.PAUSE)
+        _leave(floor, run)
+    elif run.wish is Wish.SUSPEND:
+        change_status(floor, run, Event.LOSE_STORAGE, reason=run.reason)
+        _leave(floor, run)
+    elif not run.cleaning:
+        begin_cleaning(floor, run)
+    elif not run.unfinished():
+        if run.status not in IDLE:
+            change_status(floor, run, run.ending or Event.STOP, reason=run.reason)
+        _leave(floor, run)
+
+
+def begin_cleaning(floor: Floor, run: Run) -> None:
+    """Turn begun batches into the removal of what they have staged; forget all other work."""
+    with floor.journal() as connection:
+        if not run.recovered:
+            journal.remove_work_but(connection, run.execution_id, WorkKind.COPY, run.begun)
+        others = (WorkKind.SCAN, WorkKind.FOLDERS)
+        journal.remove_all_work(connection, run.execution_id, others)
+        journal.change_kind(connection, run.execution_id, WorkKind.COPY, WorkKind.CLEAN)
+        counts = journal.work_counts(connection, run.execution_id)
+    for queue in run.queues.values():
+        queue.items.clear()
+    run.not_before.clear()
+    run.retry_at = 0.0
+    count_work(run, counts)
+    run.cleaning = True
+
+
+def _finish(floor: Floor, run: Run) -> None:
+    sums = _counters(floor, run)
+    event = final_event(processed_files=sums.processed_files, failed_files=sums.failed_files)
+    reason = f"{sums.failed_files} files failed" if sums.failed_files else None
+    change_status(floor, run, event, reason=reason)
+    _leave(floor, run)
+    if run.status is TaskStatus.DONE:
+        with floor.state() as connection:
+            task = runs.task(connection, run.task_id)
+            if task is not None and task.delete == 1 and task.execution_id == run.execution_id:
+                runs.remove_task(connection, run.task_id)
+
+
+def _leave(floor: Floor, run: Run) -> None:
+    finish_job(floor, run)
+    floor.runs.pop(run.execution_id, None)
+
+
+def _counters(floor: Floor, run: Run) -> Counters:
+    with floor.journal() as connection:
+        return journal.read_counters(connection, run.execution_id) or Counters()
+
+
+def _write_progress(floor: Floor, run: Run, status: TaskStatus) -> None:
+    sums = _counters(floor, run)
+    seconds = run.active_seconds
+    if run.status in ACTIVE:
+        seconds += floor.monotonic() - run.active_since
+    bandwidth = round(sums.processed_size / seconds) if seconds > 0 else None
+    left = sums.to_process_size - sums.processed_size
+    progress = progress_percent(
+        status,
+        processed_size=sums.processed_size,
+        to_process_size=sums.to_process_size,
+        processed_files=sums.processed_files,
+        to_process_files=sums.to_process_files,
+    )
+    with floor.state() as connection:
+        runs.set_progress(
+            connection,
+            run.execution_id,
+            sums,
+            progress=progress,
+            bandwidth=bandwidth,
+            estimation_time=round(left / bandwidth) if bandwidth else None,
+            active_seconds=seconds,
+        )

@@ -1,0 +1,159 @@
+"""One execution while the controller works on it: what it may dispatch, and what is under way.
+
+The journal is the truth; this is what the controller remembers of it between two looks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+
+from longshore.database.journal import WorkItem, WorkState
+from longshore.domain.execution import Event, TaskStatus
+from longshore.pipeline.messages import ExecutionPlan, Lost, WorkKind
+
+BACKLOG_PER_MOVER = 2  # batches ready for each mover before more is scanned
+ITEMS_IN_MEMORY = 128  # of one kind and execution; payloads are at most a few hundred KB
+LOST_RETRY_SECONDS = 1.0  # until a lost storage is tried again; doubles each time
+LOST_RETRY_SECONDS_MAXIMUM = 30.0
+
+
+class Wish(Enum):
+    """What shall become of the run once nothing is under way any more."""
+
+    GO_ON = "go_on"
+    PAUSE = "pause"
+    STOP = "stop"  # on request, or because a callback gave up: `ending` says which
+    SUSPEND = "suspend"  # its storage is lost: keep everything for `resume`
+
+
+@dataclass(slots=True)
+class Queue:
+    """The ready items of one kind: how many there are, and the next ones in memory."""
+
+    count: int = 0  # in the journal, those under way included
+    items: deque[WorkItem] = field(default_factory=deque)
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """The state of one execution. Times are seconds of the controller's monotonic clock."""
+
+    execution_id: int
+    task_id: int
+    priority: int
+    status: TaskStatus
+    plan: ExecutionPlan
+    plan_bytes: bytes
+    active_since: float
+    active_seconds: float  # of before
+    wish: Wish = Wish.GO_ON
+    ending: Event | None = None
+    reason: str | None = None
+    job_id: str | None = None  # the request that `wish` fulfils
+    queues: dict[WorkKind, Queue] = field(default_factory=lambda: {k: Queue() for k in WorkKind})
+    held: int = 0
+    under_way: dict[int, WorkItem] = field(default_factory=dict)
+    begun: set[int] = field(default_factory=set)  # dispatched before: not fresh any more
+    movers: dict[int, int] = field(default_factory=dict)  # work id -> mover that had it last
+    not_before: dict[int, float] = field(default_factory=dict)  # work id -> when to try again
+    recovered: bool = False  # taken over from an earlier controller: nothing is known to be fresh
+    cleaning: bool = False
+    lost_since: float | None = None
+    lost_attempts: int = 0
+    retry_at: float = 0.0
+    bytes_copied: int = 0
+    mirrored_at: float = 0.0
+    changed: bool = True  # since it was last shown on its task
+    warnings_told: set[str] = field(default_factory=set)  # a kind of warning is logged once
+
+    def wants_to_dispatch(self, now: float) -> bool:
+        if self.wish is not Wish.GO_ON and not self.cleaning:
+            return False
+        return len(self.under_way) < self.plan.workers and now >= self.retry_at
+
+    def next_kinds(self, movers: int) -> list[WorkKind]:
+        """Kinds of work in the order in which they are wanted just now.
+
+        Copying goes before scanning as soon as there is enough of it, so that the journal holds
+        the frontier and a few batches instead of the whole tree.
+        """
+        if self.cleaning:
+            return [WorkKind.CLEAN]
+        order = [WorkKind.COPY, WorkKind.SCAN, WorkKind.FOLDERS]
+        if self.queues[WorkKind.COPY].count < BACKLOG_PER_MOVER * movers:
+            order[:2] = [WorkKind.SCAN, WorkKind.COPY]
+        return order
+
+    def is_finished(self) -> bool:
+        return not self.under_way and not self.held and not self.unfinished()
+
+    def unfinished(self) -> int:
+        """Ready items, those under way included."""
+        return sum(queue.count for queue in self.queues.values())
+
+    def has_only_held(self) -> bool:
+        return bool(self.held) and not self.unfinished() and not self.under_way
+
+    # ------------------------------------------------------------------ items come and go
+
+    def added(self, items: list[WorkItem]) -> None:
+        """Items were put into the journal."""
+        for item in items:
+            if item.state is WorkState.HELD:
+                self.held += 1
+                continue
+            queue = self.queues[WorkKind(item.kind)]
+            everything = queue.count == len(queue.items) + self._under_way_of(item.kind)
+            if everything and len(queue.items) < ITEMS_IN_MEMORY:
+                queue.items.append(item)  # otherwise it waits in the journal, behind older ones
+            queue.count += 1
+
+    def dispatched(self, item: WorkItem) -> None:
+        self.under_way[item.id] = item
+        self.begun.add(item.id)
+
+    def returned(self, item: WorkItem) -> None:
+        """The item is not under way any more, and still in the journal."""
+        self.under_way.pop(item.id, None)
+        self.queues[WorkKind(item.kind)].items.append(item)
+
+    def removed(self, item: WorkItem) -> None:
+        """The item has left the journal."""
+        self.under_way.pop(item.id, None)
+        self.queues[WorkKind(item.kind)].count -= 1
+        for kept in (self.not_before, self.movers):
+            kept.pop(item.id, None)
+        self.begun.discard(item.id)
+
+    def take(self, kind: WorkKind, now: float) -> WorkItem | None:
+        """The next item in memory that may be tried now."""
+        queue = self.queues[kind].items
+        for _ in range(len(queue)):
+            item = queue.popleft()
+            if self.not_before.get(item.id, 0.0) <= now:
+                return item
+            queue.append(item)
+        return None
+
+    def is_fresh(self, item: WorkItem) -> bool:
+        return not self.recovered and item.id not in self.begun
+
+    def _under_way_of(self, kind: int) -> int:
+        return sum(item.kind == kind for item in self.under_way.values())
+
+    # ------------------------------------------------------------------ lost storages
+
+    def lose(self, lost: Lost, now: float) -> None:
+        """A storage did not answer: wait, longer each time."""
+        self.lost_since = now if self.lost_since is None else self.lost_since
+        pause = min(LOST_RETRY_SECONDS * 2**self.lost_attempts, LOST_RETRY_SECONDS_MAXIMUM)
+        self.lost_attempts += 1
+        self.retry_at = now + pause
+        self.reason = f"{lost.side.name.lower()}: {lost.failure.text}"
+
+    def found_again(self) -> None:
+        self.lost_since, self.lost_attempts, self.retry_at = None, 0, 0.0
+        if self.wish is Wish.GO_ON:
+            self.reason = None

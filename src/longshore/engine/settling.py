@@ -1,0 +1,245 @@
+"""Recording what movers report. All replies at hand go into one transaction.
+
+Memory follows the database: the run learns of the change only after the commit, so that a
+rolled-back transaction can simply be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from longshore.database import journal, runs
+from longshore.database.journal import Counters, NewWork, WorkItem, WorkState
+from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage
+from longshore.domain.execution import Event
+from longshore.engine.executors import Completion, MoverDied
+from longshore.engine.floor import Floor
+from longshore.engine.recording import Recorder
+from longshore.engine.run import Run, Wish
+from longshore.observability import logger
+from longshore.pipeline import splitting
+from longshore.pipeline.messages import (
+    CleanReply,
+    CopyReply,
+    FolderReply,
+    PackedWork,
+    ScanReply,
+    WorkKind,
+)
+
+DEATHS_MAXIMUM = 3  # movers that may die on one item before it is split, or its file given up
+
+_log = logger("controller")
+
+AfterCommit = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """An order that came back, or whose mover died."""
+
+    run: Run
+    item: WorkItem
+    completion: Completion | MoverDied
+
+
+def settle(floor: Floor, returned: Sequence[Returned]) -> None:
+    """Record everything that came back, in one transaction. Raises LeaseLost."""
+    after_commit: list[AfterCommit] = []
+    with floor.journal() as connection:
+        for each in returned:
+            after_commit.append(_Settling(floor, connection, each).settle())
+    for then in after_commit:
+        then()
+    for each in returned:
+        _note(floor, each)
+
+
+@dataclass(slots=True)
+class _Settling:
+    floor: Floor
+    connection: Connection
+    returned: Returned
+
+    def settle(self) -> AfterCommit:
+        """Write what came back; what the run has to learn once that is committed."""
+        completion = self.returned.completion
+        if isinstance(completion, MoverDied):
+            return self._mover_died(completion)
+        reply = completion.reply
+        if isinstance(reply, ScanReply):
+            return self._scanned(reply)
+        if isinstance(reply, CopyReply):
+            return self._copied(reply)
+        if isinstance(reply, FolderReply):
+            return self._settled_folders(reply)
+        return self._cleaned(reply)
+
+    @property
+    def run(self) -> Run:
+        return self.returned.run
+
+    @property
+    def item(self) -> WorkItem:
+        return self.returned.item
+
+    def _recorder(self) -> Recorder:
+        return Recorder(self.run.plan, self.floor.folder_ids)
+
+    # ------------------------------------------------------------------ replies
+
+    def _scanned(self, reply: ScanReply) -> AfterCommit:
+        if not journal.remove_work(self.connection, self.item.id):
+            return self._gone
+        change = self._recorder().record(self.connection, self.item.id, reply.records)
+        self._count(change, files=reply.found_files, size=reply.found_bytes)
+        new = [
+            *_new_work(WorkKind.SCAN, reply.remaining),
+            *_new_work(WorkKind.COPY, reply.batches),
+            *_new_work(WorkKind.FOLDERS, reply.folders, WorkState.HELD),
+        ]
+        added = journal.add_work(self.connection, self.run.execution_id, new)
+
+        def learn() -> None:
+            self.run.removed(self.item)
+            self.run.added(added)
+
+        return learn
+
+    def _copied(self, reply: CopyReply) -> AfterCommit:
+        then = self._replace(reply.remaining)
+        if then is self._gone:
+            return then
+        change = self._recorder().record(self.connection, self.item.id, reply.records)
+        self._count(change, size=reply.size_change)
+
+        def learn() -> None:
+            then()
+            self.run.bytes_copied += reply.bytes_copied
+            if reply.remaining is not None and reply.retry_after_seconds:
+                at = self.floor.monotonic() + reply.retry_after_seconds
+                self.run.not_before[self.item.id] = at
+
+        return learn
+
+    def _settled_folders(self, reply: FolderReply) -> AfterCommit:
+        then = self._replace(reply.remaining)
+        if then is self._gone:
+            return then
+        recorder = self._recorder()
+        recorder.record_folders(self.connection, reply.done)
+        change = recorder.record(self.connection, self.item.id, reply.records)
+        self._count(change, files=len(reply.records))
+        return then
+
+    def _cleaned(self, reply: CleanReply) -> AfterCommit:
+        if reply.lost is not None:
+            _log.warning(
+                "staged files were left behind",
+                execution=self.run.execution_id,
+                reason=reply.lost.failure.text,
+            )
+        return self._replace(None)
+
+    # ------------------------------------------------------------------ deaths
+
+    def _mover_died(self, death: MoverDied) -> AfterCommit:
+        item = replace(self.item, attempts=self.item.attempts + 1)
+        if item.attempts < DEATHS_MAXIMUM:
+            kept = journal.replace_work(self.connection, item)
+            return (lambda: self.run.returned(item)) if kept else self._gone
+        if item.kind == WorkKind.COPY:
+            return self._split(item, death)
+        return self._give_up_on(item, death)
+
+    def _split(self, item: WorkItem, death: MoverDied) -> AfterCommit:
+        """Isolate the file that kills movers: halve the batch until it is alone."""
+        if not journal.remove_work(self.connection, item.id):
+            return self._gone
+        halves = splitting.split(item.payload)
+        added = journal.add_work(
+            self.connection, self.run.execution_id, _new_work(WorkKind.COPY, halves)
+        )
+        if not halves:
+            failure = FileFailure(ErrorKind.MOVER_DIED, Stage.TRANSFER, Side.NONE, str(death))
+            record = splitting.failed(item.payload, failure, self.floor.time_ns(), item.attempts)
+            self._count(self._recorder().record(self.connection, item.id, [record]))
+
+        def learn() -> None:
+            self.run.removed(item)
+            self.run.added(added)
+            self.run.begun.update(each.id for each in added)
+
+        return learn
+
+    def _give_up_on(self, item: WorkItem, death: MoverDied) -> AfterCommit:
+        """Discovery that kills movers cannot be split further: the execution ends."""
+        kept = journal.replace_work(self.connection, item)
+
+        def learn() -> None:
+            if kept:
+                self.run.returned(item)
+            self.run.wish, self.run.ending = Wish.STOP, Event.FINISH_ERROR
+            self.run.reason = f"{item.attempts} movers died on the same work: {death}"
+
+        return learn
+
+    # ------------------------------------------------------------------ shared
+
+    def _replace(self, rest: PackedWork | None) -> AfterCommit:
+        """Leave only the rest of the item in the journal, or nothing."""
+        if rest is None:
+            removed = journal.remove_work(self.connection, self.item.id)
+            return (lambda: self.run.removed(self.item)) if removed else self._gone
+        item = replace(self.item, files=rest.files, size=rest.size, payload=rest.payload)
+        kept = journal.replace_work(self.connection, item)
+        return (lambda: self.run.returned(item)) if kept else self._gone
+
+    def _gone(self) -> None:
+        """Somebody has recorded this item already, so this reply changes nothing."""
+        self.run.removed(self.item)
+
+    def _count(self, change: Counters, *, files: int = 0, size: int = 0) -> None:
+        change = replace(change, to_process_files=files, to_process_size=size)
+        journal.count(self.connection, self.run.execution_id, change)
+
+
+def _new_work(
+    kind: WorkKind, packed: Sequence[PackedWork], state: WorkState = WorkState.READY
+) -> list[NewWork]:
+    return [
+        NewWork(kind=kind, files=each.files, size=each.size, payload=each.payload, state=state)
+        for each in packed
+    ]
+
+
+def _note(floor: Floor, returned: Returned) -> None:
+    """What a reply means for the run besides its records."""
+    run, completion = returned.run, returned.completion
+    run.changed = True
+    if isinstance(completion, MoverDied):
+        return
+    run.movers[returned.item.id] = completion.mover
+    reply = completion.reply
+    if reply.lost is not None:
+        run.lose(reply.lost, floor.monotonic())
+    elif run.lost_since is not None:
+        run.found_again()
+    if isinstance(reply, ScanReply):
+        if reply.gave_up and run.wish is Wish.GO_ON:
+            run.wish, run.ending, run.reason = Wish.STOP, Event.FINISH_ERROR, reply.gave_up
+        if reply.log:
+            _append_log(floor, run, reply.log, "info")
+    elif isinstance(reply, CopyReply | FolderReply):
+        fresh = [text for text in reply.warnings if text not in run.warnings_told]
+        run.warnings_told.update(fresh)
+        _append_log(floor, run, fresh, "warning")
+
+
+def _append_log(floor: Floor, run: Run, lines: Sequence[str], level: str) -> None:
+    if lines:
+        with floor.state() as connection:
+            runs.append_log(connection, run.execution_id, lines, level=level, now=floor.now())
