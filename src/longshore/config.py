@@ -137,6 +137,16 @@ def load(
     return _with_absolute_folders(config)
 
 
+def environment_of(config: Config) -> dict[str, str]:
+    """The settings as environment variables, for the processes that a server starts."""
+    values = {each.name: getattr(config, each.name) for each in fields(Config)}
+    return {
+        ENVIRONMENT_PREFIX + name.upper(): str(value)
+        for name, value in values.items()
+        if value is not None
+    }
+
+
 def _with_absolute_folders(config: Config) -> Config:
     root = config.containers_root
     return replace(

@@ -38,6 +38,7 @@ RESOURCES: tuple[str, ...] = (
     "pools",
     "containers",
     "mounts",
+    "users",
 )
 """The modules of this package that have a `routes` of kind Routes."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from longshore.database.query import INTEGER_MAXIMUM
 from longshore.services.errors import Kind, Problems
 
 NAME_CHARACTERS_MAXIMUM = 255
@@ -66,3 +67,11 @@ def check_root_name(problems: Problems, value: str | None) -> None:
         problems.add(
             "name", Kind.INVALID, value=value, note="it is part of paths, so it may not hold '/'"
         )
+
+
+def parse_id(identifier: str) -> int | None:
+    """The number in a path where only ids are known; None for anything else."""
+    if not (identifier.isascii() and identifier.isdigit()) or len(identifier) > 19:
+        return None
+    number = int(identifier)
+    return number if number <= INTEGER_MAXIMUM else None

@@ -14,12 +14,12 @@ from longshore.database import containers as container_rows
 from longshore.database import rows
 from longshore.database.connection import reading, writing
 from longshore.database.containers import Privilege
-from longshore.database.query import INTEGER_MAXIMUM, Page
+from longshore.database.query import Page
 from longshore.database.rows import Listed
 from longshore.database.tables import container_privileges
 from longshore.domain.storage import GuestRight
 from longshore.services import containers
-from longshore.services.attributes import check_given, check_text
+from longshore.services.attributes import check_given, check_text, parse_id
 from longshore.services.context import Context
 from longshore.services.errors import Kind, NotFound, Problems
 from longshore.services.input import Input, Words
@@ -99,14 +99,6 @@ def _resolve(connection: Connection, container_id: int, identifier: str) -> Priv
     if found is None:
         raise NotFound("container_privilege")
     return found
-
-
-def parse_id(identifier: str) -> int | None:
-    """The number in a path where only ids are known; None for anything else."""
-    if not (identifier.isascii() and identifier.isdigit()) or len(identifier) > 19:
-        return None
-    number = int(identifier)
-    return number if number <= INTEGER_MAXIMUM else None
 
 
 def _check(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from longshore.database.connection import Database
 from longshore.domain.storage import StorageAddress
+from longshore.services.login_memory import LoginMemory
 from longshore.services.principal import Principal
 from longshore.storage.handler import StorageHandler
 
@@ -51,6 +52,7 @@ class Context:
     secrets: SecretBox | None = None
     tokens: TokenVerifier | None = None
     cors_origins: tuple[str, ...] = ()
+    logins: LoginMemory = field(default_factory=LoginMemory)
 
     def now(self) -> int:
         """Whole seconds since 1970."""

@@ -2,77 +2,80 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
-import secrets
-from collections import OrderedDict
-from threading import Lock
 
-from sqlalchemy import select
-
+from longshore.database import users as user_rows
 from longshore.database.connection import reading
 from longshore.database.query import read_text
-from longshore.database.tables import users
+from longshore.database.users import User
+from longshore.services.api_keys import hash_key, scopes_of
 from longshore.services.context import Context
+from longshore.services.errors import TooManyAttempts
 from longshore.services.passwords import UNKNOWN_USER_HASH, verify_password
 from longshore.services.principal import Principal
+from longshore.services.users import (
+    NAME_CHARACTERS_MAXIMUM,
+    PASSWORD_CHARACTERS_MAXIMUM,
+    ensure_administrator,
+)
 
-PASSWORD_CHARACTERS_MAXIMUM = 1_024  # more would only make hashing slow
-
-
-class _Verified:
-    """Passwords that were verified not long ago, as keyed digests bound to the stored hash.
-
-    argon2 takes 20 ms on purpose, and the released SDK sends its password with every request. A
-    changed password changes the stored hash and so falls out at once.
-    """
-
-    ENTRIES_MAXIMUM = 1_000  # users active at the same time; the oldest entry goes first
-
-    def __init__(self) -> None:
-        self._key = secrets.token_bytes(32)
-        self._digests: OrderedDict[str, bytes] = OrderedDict()
-        self._lock = Lock()
-
-    def check(self, password_hash: str, password: str) -> bool:
-        """Whether the password is the hashed one; quick when it was lately."""
-        digest = hmac.digest(self._key, f"{password_hash}\0{password}".encode(), "sha256")
-        with self._lock:
-            known = self._digests.get(password_hash)
-        if known is not None and hmac.compare_digest(known, digest):
-            return True
-        if not verify_password(password_hash, password):
-            return False
-        with self._lock:
-            self._digests[password_hash] = digest
-            if len(self._digests) > self.ENTRIES_MAXIMUM:
-                self._digests.popitem(last=False)
-        return True
-
-
-_verified = _Verified()
+__all__ = ["by_api_key", "by_password", "by_token", "ensure_administrator"]
 
 
 def by_password(context: Context, name: str, password: str, address: str) -> Principal | None:
-    """The user with the name, if the password is theirs. `address` is the client's."""
-    row = None
-    if read_text(name) is not None:
-        with reading(context.database.state) as connection:
-            row = connection.execute(select(users).where(users.c.name == name)).one_or_none()
-    if len(password) > PASSWORD_CHARACTERS_MAXIMUM:
+    """The user with the name, if the password is theirs. `address` is the client's.
+
+    Raises TooManyAttempts, at once and whatever the password, after repeated failures.
+    """
+    failures, now = context.logins.failures, context.clock()
+    key = _short(name)
+    wait = failures.wait_seconds(key, address, now)
+    if wait > 0:
+        raise TooManyAttempts(wait)
+    user = _user_with_password(context, name, password, now)
+    if user is None:
+        failures.failed(key, address, now)
         return None
-    if row is None:
-        verify_password(UNKNOWN_USER_HASH, password)
-        return None
-    if not _verified.check(row.password_hash, password):
-        return None
-    return Principal(row.id, row.name, row.administrator)
+    failures.succeeded(key, address)
+    return Principal(user.id, user.name, user.administrator)
 
 
 def by_api_key(context: Context, key: str, address: str) -> Principal | None:
-    """The user whose API key it is, limited to the key's scopes."""
-    return None
+    """The user whose API key it is, limited to the key's scopes.
+
+    Keys are random numbers of 256 bits, so there is nothing to slow down.
+    """
+    key_hash = hash_key(key)
+    with reading(context.database.state) as connection:
+        found = user_rows.key_with_hash(connection, key_hash)
+        user = None if found is None else user_rows.fetch(connection, found.user_id)
+    if found is None or user is None or not hmac.compare_digest(found.key_hash, key_hash):
+        return None
+    return Principal(user.id, user.name, user.administrator, scopes_of(found) or None)
 
 
 def by_token(context: Context, token: str) -> Principal | None:
     """The user that a signed token (JWT) names."""
     return context.tokens.principal(token) if context.tokens is not None else None
+
+
+def _user_with_password(context: Context, name: str, password: str, now: float) -> User | None:
+    if len(password) > PASSWORD_CHARACTERS_MAXIMUM or len(name) > NAME_CHARACTERS_MAXIMUM:
+        return None
+    user = None
+    if read_text(name) is not None:
+        with reading(context.database.state) as connection:
+            user = user_rows.fetch_named(connection, name)
+    if user is None or not user.password_hash:
+        verify_password(UNKNOWN_USER_HASH, password)  # as slow as a wrong password
+        return None
+    right = context.logins.verified.check(user.password_hash, password, now)
+    return user if right else None
+
+
+def _short(name: str) -> str:
+    """A name of bounded length to count failures by."""
+    if len(name) <= NAME_CHARACTERS_MAXIMUM:
+        return name
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
