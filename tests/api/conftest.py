@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvicorn
 from sqlalchemy import insert
 
 from longshore.api.app import create_app
@@ -25,16 +28,24 @@ from tests.api.client import TestClient
 ADMINISTRATOR = ("admin", "secret-of-admin")
 USER = ("ulla", "secret-of-ulla")
 OTHER_USER = ("omar", "secret-of-omar")
+START_SECONDS_MAXIMUM = 20  # of uvicorn on a busy machine
 _HASHES = {password: hash_password(password) for _, password in (ADMINISTRATOR, USER, OTHER_USER)}
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """An empty SQLite database of the present schema."""
-    folder = tmp_path / "data"
-    folder.mkdir()
+@pytest.fixture(scope="session")
+def migrated_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an empty SQLite database of the present schema; migrating takes a while."""
+    folder = tmp_path_factory.mktemp("migrated")
     opened = open_database(None, folder)
     migrate(opened)
+    opened.dispose()
+    return folder
+
+
+@pytest.fixture
+def database(tmp_path: Path, migrated_files: Path) -> Iterator[Database]:
+    """An empty SQLite database of the present schema."""
+    opened = open_database(None, shutil.copytree(migrated_files, tmp_path / "data"))
     yield opened
     opened.dispose()
 
@@ -105,3 +116,21 @@ def admin(client_of: ClientOf) -> TestClient:
 @pytest.fixture
 def user(client_of: ClientOf) -> TestClient:
     return client_of(USER)
+
+
+@pytest.fixture
+def server(context: Context) -> Iterator[str]:
+    """The address of the application behind uvicorn on a free loopback port."""
+    config = uvicorn.Config(create_app(context), host="127.0.0.1", port=0, log_level="critical")
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + START_SECONDS_MAXIMUM
+    while not running.started:
+        assert thread.is_alive(), "the server did not start"
+        assert time.monotonic() < deadline, "the server does not answer"
+        time.sleep(0.005)
+    port = running.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    running.should_exit = True
+    thread.join(START_SECONDS_MAXIMUM)

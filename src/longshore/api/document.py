@@ -80,10 +80,10 @@ def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
     parameters = []
     if operation.paged:
         for name in ("limit", "offset"):
-            parameters.append(_query(name, {"type": "integer", "minimum": 0}))
+            parameters.append(_query(name, {"type": "integer"}))
     if operation.sortable:
         schema = {"type": "array", "items": {"type": "string"}}
-        parameters.append(_query("sort_by", schema) | {"style": "pipeDelimited", "explode": False})
+        parameters.append(_query("sort_by", schema) | {"style": "pipeDelimited"})
     parameters += [_declared(each) for each in operation.parameters]
     parameters += [_query(name, {"type": "string"}) for name in operation.filters]
     return parameters
