@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, MetaData
+from sqlalchemy import Connection, Engine, MetaData, text
 
 from longshore.database import tables
 from longshore.database.connection import Database, writing
@@ -21,12 +21,18 @@ from longshore.domain.errors import LongshoreError
 PARTS: dict[str, MetaData] = {"state": tables.state, "journal": tables.journal}
 
 
+LOCK_KEY = 0x6C6F6E6773686F72  # "longshor": the advisory lock that PostgreSQL migrations take
+
+
 class SchemaTooNew(LongshoreError):
     """The database was written by a newer version of Longshore."""
 
 
 def migrate(database: Database) -> None:
-    """Apply what is missing, each part in one transaction. Raises SchemaTooNew."""
+    """Apply what is missing, each part in one transaction. Raises SchemaTooNew.
+
+    Several processes may call it at the same time: one does the work, the others wait for it.
+    """
     for part, engine in (("state", database.state), ("journal", database.journal)):
         _migrate_part(part, engine)
 
@@ -53,6 +59,8 @@ def current_version(part: str, connection: Connection) -> str | None:
 def _migrate_part(part: str, engine: Engine) -> None:
     chain = scripts(part)
     with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
         version = current_version(part, connection)
         if version == chain.get_current_head():
             return

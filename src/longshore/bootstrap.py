@@ -1,0 +1,226 @@
+"""Putting the parts together: the only place that names concrete backends.
+
+    longshore serve ──┬── api         python -m longshore.bootstrap api
+     (supervisor)     └── controller  python -m longshore.bootstrap controller
+                            └── movers  python -m longshore.bootstrap mover
+
+Each function imports what its process needs and no more, so that movers start fast and stay small.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from longshore import config as configuration
+from longshore.config import Config
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from longshore.callbacks import FilterChain
+    from longshore.database.connection import Database
+    from longshore.domain.storage import StorageAddress
+    from longshore.pipeline.messages import ExecutionPlan
+    from longshore.services.context import Context
+    from longshore.storage.handler import StorageHandler
+
+LISTENING_DESCRIPTOR = "LONGSHORE_LISTENING_DESCRIPTOR"
+"""The environment variable by which the supervisor hands the api its listening socket."""
+
+EXIT_LEASE_LOST = 75  # the supervisor starts another controller, which waits for the lease
+
+
+def open_storage(address: StorageAddress) -> StorageHandler:
+    """The handler for a storage. Raises ValueError for a backend that there is not."""
+    if address.backend == "posix":
+        from longshore.storage.backends.posix import PosixStorage
+
+        return PosixStorage(address.reference, os.fsencode(address.settings["root"]))
+    raise ValueError(f"there is no storage backend {address.backend!r}")
+
+
+def open_configured_database(
+    *, data_dir: Path | None = None, config_file: Path | None = None
+) -> Database:
+    """The database of the configured server, in the schema of this version."""
+    from longshore.database.connection import open_database
+    from longshore.database.migrate import migrate
+
+    config = configuration.load(file=config_file, flags={"data_dir": data_dir})
+    prepare_data_dir(config)
+    database = open_database(config.database_url, config.data_dir)
+    migrate(database)
+    return database
+
+
+def prepare_data_dir(config: Config) -> None:
+    """Make the server's folders; the data folder is for its user alone."""
+    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config.containers_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+# ------------------------------------------------------------------------------------ api
+
+
+def build_context(config: Config, database: Database) -> Context:
+    """What the services of the api work with."""
+    from longshore.callbacks import validate
+    from longshore.database.wakeup import waker
+    from longshore.services.context import Context
+    from longshore.services.secrets import open_secret_box
+
+    return Context(
+        database=database,
+        clock=time.time,
+        wake=waker(database, config.data_dir),
+        open_storage=open_storage,
+        validate_script=validate,
+        data_dir=config.data_dir,
+        containers_folder=config.containers_folder,
+        secrets=open_secret_box(config.data_dir),
+    )
+
+
+def build_api(config: Config, database: Database) -> tuple[FastAPI, str | None]:
+    """The application, and the administrator's password if one was made up just now."""
+    from longshore.api.app import create_app
+    from longshore.services.credentials import ensure_administrator
+
+    context = build_context(config, database)
+    password = ensure_administrator(context, config.admin_password)
+    return create_app(context), password
+
+
+def run_api(config: Config) -> None:
+    """Serve the api on the socket that the supervisor has opened, until SIGTERM."""
+    import anyio.to_thread
+    import uvicorn
+    import uvloop
+
+    database = open_configured_database(data_dir=config.data_dir)
+    app, password = build_api(config, database)
+    if password is not None:
+        where = config.data_dir / "admin-password"
+        print(f"The user admin has the password {password} (kept in {where})", flush=True)
+    listening = socket.socket(fileno=int(os.environ[LISTENING_DESCRIPTOR]))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            http="httptools",
+            timeout_graceful_shutdown=2,  # seconds; the whole server has to end within five
+            server_header=False,
+        )
+    )
+
+    async def serve() -> None:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = config.api_threads
+        await server.serve(sockets=[listening])
+
+    uvloop.run(serve())
+    database.dispose()
+
+
+# ----------------------------------------------------------------------------- controller
+
+
+def run_controller(config: Config) -> None:
+    """Be the controller, or wait to become it, until SIGTERM."""
+    from longshore.database.leases import LeaseLost
+    from longshore.database.wakeup import Listener
+    from longshore.engine.controller import Controller
+    from longshore.engine.executors.local import LocalExecutor
+    from longshore.observability import logger
+
+    database = open_configured_database(data_dir=config.data_dir)
+    listener = Listener(database, config.data_dir)
+
+    async def control() -> None:
+        executor = LocalExecutor(
+            command=process_command("mover", str(os.getpid())),
+            data_dir=config.data_dir,
+            count=config.movers or len(os.sched_getaffinity(0)),
+        )
+        await Controller(
+            config=config,
+            database=database,
+            listener=listener,
+            executor=executor,
+            clock=time.time,
+            monotonic=time.monotonic,
+            time_ns=time.time_ns,
+        ).run()
+
+    try:
+        asyncio.run(control())
+    except LeaseLost as error:
+        logger("controller").warning("ending", reason=str(error))
+        sys.exit(EXIT_LEASE_LOST)
+    finally:
+        listener.close()
+        database.dispose()
+
+
+# --------------------------------------------------------------------------------- movers
+
+
+def open_filter(plan: ExecutionPlan) -> FilterChain | None:
+    """The callbacks of an execution, or None when it has none."""
+    if not plan.callbacks:
+        return None
+    from longshore.callbacks import FilterChain
+
+    return FilterChain([(each.id, each.script) for each in plan.callbacks], task_id=plan.task_id)
+
+
+def run_mover(config: Config, controller_pid: int) -> None:
+    """Be a mover of the controller with that process id, until it ends."""
+    from longshore.engine.executors.mover_process import serve_orders
+    from longshore.pipeline.mover import Mover
+
+    mover = Mover(
+        open_storage=open_storage,
+        open_filter=open_filter,
+        monotonic=time.monotonic,
+        time_ns=time.time_ns,
+    )
+    try:
+        serve_orders(config.data_dir, controller_pid, mover)
+    finally:
+        mover.close()
+
+
+# ------------------------------------------------------------------------------ processes
+
+
+def process_command(*arguments: str) -> list[str]:
+    """The command line of one of this server's own processes; settings come by environment."""
+    return [sys.executable, "-m", "longshore.bootstrap", *arguments]
+
+
+def main(arguments: list[str]) -> None:
+    from longshore.observability import configure_logging
+
+    config = configuration.load()
+    name = arguments[0]
+    configure_logging(config.log_level, process=name)
+    if name == "api":
+        run_api(config)
+    elif name == "controller":
+        run_controller(config)
+    elif name == "mover":
+        run_mover(config, int(arguments[1]))
+    else:
+        raise SystemExit(f"there is no process {name!r}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
