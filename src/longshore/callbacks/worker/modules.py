@@ -13,7 +13,9 @@ import contextlib
 import datetime
 import decimal
 import encodings.ascii
+import encodings.cp1252
 import encodings.idna
+import encodings.iso8859_15
 import encodings.latin_1
 import encodings.utf_8
 import encodings.utf_16  # noqa: F401  (str.encode finds codecs by import)
