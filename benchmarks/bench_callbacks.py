@@ -2,7 +2,7 @@
 
     python benchmarks/bench_callbacks.py [--files N] [--rounds N] [--json]
 
-Measured for every script: the sandbox alone, over ready-made records made from a generated tree, and
+Measured for every script: the sandbox alone, over ready-made records of a generated tree, and
 the whole path, where every decision's record is built anew from a directory entry (os.scandir and
 stat). What the whole path costs without any callback stands beside it. Exit status 1 when the
 sandbox alone misses a goal.

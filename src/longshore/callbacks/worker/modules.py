@@ -7,18 +7,12 @@ cannot make a single harmful system call.
 
 import base64
 import calendar
+import codecs
 import collections
 import collections.abc
 import contextlib
 import datetime
 import decimal
-import encodings.ascii
-import encodings.cp1252
-import encodings.idna
-import encodings.iso8859_15
-import encodings.latin_1
-import encodings.utf_8
-import encodings.utf_16  # noqa: F401  (str.encode finds codecs by import)
 import fnmatch
 import fractions
 import functools
@@ -73,10 +67,27 @@ ALLOWED: Final = frozenset(
 """Top-level names; what lies below them (`collections.abc`) may be imported as well."""
 
 
+ENCODINGS: Final = (
+    "ascii",
+    "utf-8",
+    "utf-8-sig",
+    "utf-16",
+    "utf-16-le",
+    "utf-16-be",
+    "latin-1",
+    "iso8859-15",
+    "cp1252",
+    "cp437",
+)
+"""What text can be encoded as; others are unknown after the lock-down."""
+
+
 def warm_up() -> None:
     """Use once what loads something lazily, so that it works after the lock-down."""
     # Warnings (a bad escape in a regular expression) must not look for source files.
     warnings.simplefilter("ignore")
+    for encoding in ENCODINGS:
+        codecs.lookup(encoding)
     datetime.datetime.strptime("2000-01-01 UTC", "%Y-%m-%d %Z").astimezone()
     time.localtime()
     for name in hashlib.algorithms_guaranteed:
