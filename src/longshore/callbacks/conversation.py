@@ -176,7 +176,7 @@ def _encoded_load(load: messages.Load) -> bytes:
 
 
 def encoded_batch(files: Sequence[FileInfo], group_files: int) -> bytes:
-    """Return the body of a BATCH; UnicodeEncodeError when a file's metadata is not Unicode."""
+    """Return the body of a BATCH; UnicodeEncodeError or OverflowError where msgpack cannot."""
     return _encode((group_files, files))
 
 

@@ -95,12 +95,15 @@ class CallbackFilter:
             self._decide_group(files[:half], collected)
             self._decide_group(files[half:], collected)
         else:
-            collected.fail(Answer.ERROR, "the file's metadata is not Unicode or too long to send")
+            collected.fail(
+                Answer.ERROR,
+                "the file's facts are not Unicode, too long or out of range",
+            )
 
     def _encoded(self, files: Sequence[FileInfo]) -> bytes | None:
         try:
             body = encoded_batch(files, self._limits.answer_frame_files)
-        except UnicodeEncodeError:
+        except (UnicodeEncodeError, OverflowError):
             return None
         return body if len(body) <= self._limits.request_frame_bytes else None
 
@@ -111,7 +114,6 @@ class CallbackFilter:
             try:
                 self._ask(body, len(files) - done, collected)
             except WorkerLost as loss:
-                self.close()
                 if isolating:
                     self._blame(loss, collected)
                 isolating = not isolating
@@ -122,6 +124,10 @@ class CallbackFilter:
         self._since = time.monotonic()
         try:
             self._loaded().ask(body, count, collected, self._account)
+        except BaseException:
+            # Whatever interrupted it, answers to this question may still be under way.
+            self.close()
+            raise
         finally:
             self._add_time()
 

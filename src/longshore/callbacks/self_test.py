@@ -58,6 +58,8 @@ def self_test(*, limits: Limits = DEFAULT_LIMITS) -> SandboxReport:
     if not report.ok:
         return report
     javascript = _tested(Language.JAVASCRIPT, limits)
+    if javascript.seccomp and not javascript.ok:
+        return javascript  # its worker starts and does not hold, which is worse than its absence
     return replace(report, languages=report.languages | javascript.languages)
 
 

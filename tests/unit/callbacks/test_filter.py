@@ -10,6 +10,7 @@ from longshore.callbacks import (
     FilterChain,
     Limits,
 )
+from longshore.callbacks.conversation import Conversation
 
 from .examples import QUICK, file
 
@@ -26,6 +27,10 @@ def run(req):
     if size % 1500 == 7: os._exit(1)
     return size % 2 == 0
 """
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def numbered(count: int) -> list[FileInfo]:
@@ -80,16 +85,29 @@ def test_slow_files_that_stay_within_their_time_are_all_answered() -> None:
             assert callback.usage.seconds > 1.4
 
 
-def test_a_file_whose_metadata_cannot_be_sent_fails_alone() -> None:
+def test_a_file_whose_facts_cannot_be_sent_fails_alone() -> None:
     files = numbered(10)
+    files[1] = file(mtime=10**12)
     files[3] = file(metadata={"broken": "\udcff"})
     files[6] = file(metadata={"long": "x" * (5 << 20)})
     with CallbackFilter(EVEN, task_id=1, limits=QUICK) as callback:
         decisions = callback.decide(files)
     expected = bytearray((number + 1) % 2 for number in range(10))
-    expected[3] = expected[6] = Answer.ERROR
+    expected[1] = expected[3] = expected[6] = Answer.ERROR
     assert decisions.answers == expected
-    assert decisions.failures.keys() == {3, 6}
+    assert decisions.failures.keys() == {1, 3, 6}
+
+
+def test_an_interrupted_question_leaves_no_answer_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with CallbackFilter(EVEN, task_id=1, limits=QUICK) as callback:
+        callback.decide(numbered(1))
+        with monkeypatch.context() as patched:
+            patched.setattr(Conversation, "_checked", _interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                callback.decide(numbered(2000))
+        assert callback.decide([file(size=1), file(size=2)]).answers == bytes((0, 1))
 
 
 def test_a_script_that_cannot_be_loaded_is_given_up_with_the_reason() -> None:
