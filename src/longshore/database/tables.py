@@ -13,6 +13,7 @@ nanoseconds since 1970, sizes are bytes, names and paths are the storage's bytes
 from __future__ import annotations
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     Column,
@@ -27,7 +28,11 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
 )
+
+from longshore.database.null_order import null_first_indexes
+from longshore.database.task_counts import triggers as task_count_triggers
 
 _NAMING = {
     "pk": "pk_%(table_name)s",
@@ -40,6 +45,9 @@ journal = MetaData(naming_convention=_NAMING)
 
 # SQLite gives automatic ids to "INTEGER PRIMARY KEY" only.
 Identity = BigInteger().with_variant(Integer, "sqlite")
+
+# Text that compares and sorts by code points, whatever the database's own language is.
+Words = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 def _id() -> Column[int]:
@@ -181,33 +189,71 @@ tasks = Table(
     state,
     _id(),
     Column("owner_id", Identity, ForeignKey("users.id"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("comment", Text),
-    Column("workflow_type", Text),
-    Column("workflow_action", Text),
-    Column("source_type", Text),
-    Column("destination_type", Text),
+    Column("name", Words, nullable=False),
+    Column("comment", Words),
+    Column("workflow_type", Words),
+    Column("workflow_action", Words),
+    Column("source_type", Words),
+    Column("destination_type", Words),
     Column("priority", Integer, nullable=False),
-    Column("conflict_resolution", Text),
-    Column("action", Text, nullable=False),
+    Column("conflict_resolution", Words),
+    Column("action", Words, nullable=False),
     Column("activate", Integer, nullable=False),
     Column("creation_date", BigInteger, nullable=False),
-    Column("creation_username", Text, nullable=False),
+    Column("creation_username", Words, nullable=False),
     Column("modification_date", BigInteger, nullable=False),
-    Column("modification_username", Text, nullable=False),
-    Column("status", Text, nullable=False),
+    Column("modification_username", Words, nullable=False),
+    Column("status", Words, nullable=False),
     Column("progress", Integer, nullable=False),
     Column("job_started", BigInteger),
     Column("job_finished", BigInteger),
     Column("processed_size", BigInteger, nullable=False),
     Column("to_process_size", BigInteger, nullable=False),
     Column("delete", Integer, nullable=False),
-    Column("local_server_path", Text),
+    Column("local_server_path", Words),
     Column("execution_id", BigInteger),  # the current or last one; executions outlive tasks
     sqlite_autoincrement=True,
 )
+Index("ix_tasks_name", tasks.c.name, tasks.c.id)
 Index("ix_tasks_owner_id", tasks.c.owner_id, tasks.c.id)
-Index("ix_tasks_name", tasks.c.name)
+# One user's tasks in the order of each column that people sort and filter by.
+for _name in (
+    "name",
+    "status",
+    "workflow_type",
+    "workflow_action",
+    "priority",
+    "creation_date",
+    "modification_date",
+    "processed_size",
+    "to_process_size",
+    "job_started",
+    "job_finished",
+):
+    Index(f"ix_tasks_owner_id_{_name}", tasks.c.owner_id, tasks.c[_name], tasks.c.id)
+# How many tasks of each user have each combination of the columns with few values; kept by
+# triggers, see database/task_counts.py. On PostgreSQL a combination may stand in several rows,
+# which are to be added up.
+task_counts = Table(
+    "task_counts",
+    state,
+    Column("owner_id", BigInteger, nullable=False),
+    Column("status", Words, nullable=False),
+    Column("workflow_type", Words),
+    Column("workflow_action", Words),
+    Column("source_type", Words),
+    Column("destination_type", Words),
+    Column("conflict_resolution", Words),
+    Column("priority", Integer, nullable=False),
+    Column("activate", Integer, nullable=False),
+    Column("action", Words, nullable=False),
+    Column("number", BigInteger, nullable=False),
+)
+Index("ix_task_counts_owner_id", task_counts.c.owner_id, task_counts.c.status)
+for _statement, _dialect in (*task_count_triggers(), *null_first_indexes()):
+    event.listen(
+        state, "after_create", DDL(_statement.replace("%", "%%")).execute_if(dialect=_dialect)
+    )
 
 task_sources = Table(
     "task_sources",

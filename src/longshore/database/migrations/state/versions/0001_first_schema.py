@@ -5,10 +5,31 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from longshore.database.null_order import null_first_indexes
+from longshore.database.task_counts import triggers
+
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+
+_SORTED = (
+    "name",
+    "status",
+    "workflow_type",
+    "workflow_action",
+    "priority",
+    "creation_date",
+    "modification_date",
+    "processed_size",
+    "to_process_size",
+    "job_started",
+    "job_finished",
+)
+
+
+def _words() -> sa.types.TypeEngine[str]:
+    return sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
@@ -207,35 +228,55 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("owner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("comment", sa.Text(), nullable=True),
-        sa.Column("workflow_type", sa.Text(), nullable=True),
-        sa.Column("workflow_action", sa.Text(), nullable=True),
-        sa.Column("source_type", sa.Text(), nullable=True),
-        sa.Column("destination_type", sa.Text(), nullable=True),
+        sa.Column("name", _words(), nullable=False),
+        sa.Column("comment", _words(), nullable=True),
+        sa.Column("workflow_type", _words(), nullable=True),
+        sa.Column("workflow_action", _words(), nullable=True),
+        sa.Column("source_type", _words(), nullable=True),
+        sa.Column("destination_type", _words(), nullable=True),
         sa.Column("priority", sa.Integer(), nullable=False),
-        sa.Column("conflict_resolution", sa.Text(), nullable=True),
-        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("conflict_resolution", _words(), nullable=True),
+        sa.Column("action", _words(), nullable=False),
         sa.Column("activate", sa.Integer(), nullable=False),
         sa.Column("creation_date", sa.BigInteger(), nullable=False),
-        sa.Column("creation_username", sa.Text(), nullable=False),
+        sa.Column("creation_username", _words(), nullable=False),
         sa.Column("modification_date", sa.BigInteger(), nullable=False),
-        sa.Column("modification_username", sa.Text(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("modification_username", _words(), nullable=False),
+        sa.Column("status", _words(), nullable=False),
         sa.Column("progress", sa.Integer(), nullable=False),
         sa.Column("job_started", sa.BigInteger(), nullable=True),
         sa.Column("job_finished", sa.BigInteger(), nullable=True),
         sa.Column("processed_size", sa.BigInteger(), nullable=False),
         sa.Column("to_process_size", sa.BigInteger(), nullable=False),
         sa.Column("delete", sa.Integer(), nullable=False),
-        sa.Column("local_server_path", sa.Text(), nullable=True),
+        sa.Column("local_server_path", _words(), nullable=True),
         sa.Column("execution_id", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_tasks_owner_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tasks")),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_tasks_name", "tasks", ["name"], unique=False)
+    op.create_index("ix_tasks_name", "tasks", ["name", "id"], unique=False)
     op.create_index("ix_tasks_owner_id", "tasks", ["owner_id", "id"], unique=False)
+    for name in _SORTED:
+        op.create_index(f"ix_tasks_owner_id_{name}", "tasks", ["owner_id", name, "id"])
+    op.create_table(
+        "task_counts",
+        sa.Column("owner_id", sa.BigInteger(), nullable=False),
+        sa.Column("status", _words(), nullable=False),
+        sa.Column("workflow_type", _words(), nullable=True),
+        sa.Column("workflow_action", _words(), nullable=True),
+        sa.Column("source_type", _words(), nullable=True),
+        sa.Column("destination_type", _words(), nullable=True),
+        sa.Column("conflict_resolution", _words(), nullable=True),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("activate", sa.Integer(), nullable=False),
+        sa.Column("action", _words(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+    )
+    op.create_index("ix_task_counts_owner_id", "task_counts", ["owner_id", "status"])
+    for statement, dialect in (*triggers(), *null_first_indexes()):
+        if op.get_bind().dialect.name == dialect:
+            op.execute(sa.DDL(statement.replace("%", "%%")))
     op.create_table(
         "task_callbacks",
         sa.Column(
