@@ -39,6 +39,7 @@ RESOURCES: tuple[str, ...] = (
     "containers",
     "mounts",
     "users",
+    "files",
 )
 """The modules of this package that have a `routes` of kind Routes."""
 

@@ -65,6 +65,11 @@ def with_roots(connection: Connection) -> list[Pool]:
     return rows.every(connection, query, Pool)
 
 
+def of_type(connection: Connection, kind: str) -> list[Pool]:
+    query = select(pools).where(pools.c.type == kind).order_by(pools.c.id)
+    return rows.every(connection, query, Pool)
+
+
 def with_root(connection: Connection, root_id: int) -> Pool | None:
     return rows.one(connection, select(pools).where(pools.c.root_id == root_id), Pool)
 

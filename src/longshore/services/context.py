@@ -9,6 +9,7 @@ from typing import Protocol
 
 from longshore.database.connection import Database
 from longshore.domain.storage import StorageAddress
+from longshore.services.folder_memory import FolderMemory
 from longshore.services.login_memory import LoginMemory
 from longshore.services.principal import Principal
 from longshore.storage.handler import StorageHandler
@@ -53,6 +54,7 @@ class Context:
     tokens: TokenVerifier | None = None
     cors_origins: tuple[str, ...] = ()
     logins: LoginMemory = field(default_factory=LoginMemory)
+    folders: FolderMemory = field(default_factory=FolderMemory)
 
     def now(self) -> int:
         """Whole seconds since 1970."""
