@@ -53,8 +53,14 @@ class Server:
         begun = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "longshore", "serve"]
-                + ["--data-dir", str(self.data_dir), "--port", "0"],
+                (
+                    sys.executable,
+                    "-m",
+                    "longshore",
+                    "serve",
+                    "--port=0",
+                    f"--data-dir={self.data_dir}",
+                ),
                 env=clean | settings,
                 stdout=log,
                 stderr=log,
