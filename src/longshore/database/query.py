@@ -23,6 +23,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Select,
@@ -158,8 +159,8 @@ def _one_of(filterable: Filterable, items: Sequence[str]) -> ColumnElement[bool]
     clauses: list[ColumnElement[bool]] = []
     if len(values) == 1:
         clauses.append(expression == values[0])
-    elif len(values) > INLINE_ITEMS_MAXIMUM and filterable.kind is not Kind.BYTES:
-        clauses.append(among(expression, values))
+    elif len(values) > INLINE_ITEMS_MAXIMUM:
+        clauses.append(_among_many(filterable, values))
     elif values:
         clauses.append(expression.in_(values))
     if "" in items and filterable.nullable:
@@ -171,7 +172,7 @@ def _compared(filterable: Filterable, sign: str, raw: str) -> ColumnElement[bool
     value = _reader(filterable)(raw)
     if value is None:
         return false()
-    return _COMPARISONS[sign](filterable.expression, value)
+    return _COMPARISONS[sign](_in_order(filterable), value)
 
 
 def _reader(filterable: Filterable) -> Callable[[str], Any]:
@@ -281,6 +282,30 @@ def among(expression: ColumnElement[Any], values: Sequence[Any]) -> ColumnElemen
     )
 
 
+def _among_many(filterable: Filterable, values: Sequence[Any]) -> ColumnElement[bool]:
+    if filterable.kind is Kind.BYTES:
+        return among(_HexText(filterable.expression), [value.hex() for value in values])
+    return among(filterable.expression, values)
+
+
+class _HexText(GenericFunction[str]):
+    """Bytes as hexadecimal digits, small letters."""
+
+    name = "longshore_hex_text"
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(_HexText, "sqlite")
+def _hex_text_sqlite(element: _HexText, compiler: SQLCompiler, **options: Any) -> str:
+    return f"lower(hex({compiler.process(element.clauses, **options)}))"
+
+
+@compiles(_HexText, "postgresql")
+def _hex_text_postgresql(element: _HexText, compiler: SQLCompiler, **options: Any) -> str:
+    return f"encode({compiler.process(element.clauses, **options)}, 'hex')"
+
+
 # ------------------------------------------------------------------------------- patterns
 
 
@@ -314,7 +339,7 @@ def _whole_seconds(nanoseconds: ColumnElement[Any]) -> ColumnElement[Any]:
     """Rounded down, also before 1970, where integer division rounds up."""
     billion = 1_000_000_000
     rest = (nanoseconds % billion + billion) % billion
-    return (nanoseconds - rest).op("/")(billion)
+    return cast(nanoseconds - rest, BigInteger).op("/")(billion)
 
 
 def _octal_text(mode: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -403,6 +428,31 @@ def _matches_postgresql(element: _Matches, compiler: SQLCompiler, **options: Any
     return f"{compiler.process(expression, **options)} ~ {compiler.process(regular, **options)}"
 
 
+class _CodePoints(GenericFunction[str]):
+    """A text that compares and sorts by code points; SQLite's do so by themselves."""
+
+    name = "longshore_code_points"
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(_CodePoints, "sqlite")
+def _code_points_sqlite(element: _CodePoints, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(next(iter(element.clauses)), **options)
+
+
+@compiles(_CodePoints, "postgresql")
+def _code_points_postgresql(element: _CodePoints, compiler: SQLCompiler, **options: Any) -> str:
+    return f'({compiler.process(next(iter(element.clauses)), **options)} COLLATE "C")'
+
+
+def _in_order(filterable: Filterable) -> ColumnElement[Any]:
+    """The expression as it compares: texts alike in both databases."""
+    if filterable.kind is Kind.TEXT and filterable.codes is None:
+        return _CodePoints(filterable.expression)
+    return filterable.expression
+
+
 class _DateText(GenericFunction[str]):
     """Seconds since 1970 as `2019-08-05T14:24:15Z`."""
 
@@ -459,7 +509,7 @@ def order(
 
 
 def _key(filterable: Filterable, *, descending: bool) -> ColumnElement[Any]:
-    expression = filterable.expression
+    expression = _in_order(filterable)
     if not filterable.nullable:
         return expression.desc() if descending else expression.asc()
     return expression.desc().nulls_last() if descending else expression.asc().nulls_first()
