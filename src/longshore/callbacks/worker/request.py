@@ -3,7 +3,7 @@
 import sys
 import types
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -11,13 +11,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 _NANOSECONDS: Final = 1_000_000_000
 
 
-class Timestamp:
+class Timestamp(msgspec.Struct, frozen=True, order=True, gc=False):
     """A point in time with nanoseconds, shaped like the protocol buffer type of the same name."""
 
-    __slots__ = ("_total",)
-
-    def __init__(self, total: int) -> None:
-        self._total = total
+    _total: int
 
     @property
     def seconds(self) -> int:
@@ -72,14 +69,14 @@ class NodeInfo(msgspec.Struct, array_like=True, gc=False):
         return Timestamp(self.ctime_ns)
 
 
-class Request:
-    """One question to the script. `id` is the task's and the same for every file of a worker."""
+class Request(msgspec.Struct, eq=False, gc=False):
+    """One question to the script. `id` is the task's and the same for every file of a worker.
 
-    __slots__ = ("_node",)
-    id = 0
+    A fresh one for every file, so that a script which remembers requests never mixes up two files.
+    """
 
-    def __init__(self, node: NodeInfo) -> None:
-        self._node = node
+    _node: NodeInfo
+    id: ClassVar[int] = 0
 
 
 def get_node_info(req: Request) -> NodeInfo:
