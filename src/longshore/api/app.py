@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from longshore import __version__
 from longshore.api.document import document
+from longshore.api.documentation import add_documentation
 from longshore.api.errors import http_error_response, unexpected_response
 from longshore.api.rendering import encode, json_response
 from longshore.api.routing import PREFIX, Routes, handler
@@ -60,7 +61,7 @@ def create_app(context: Context) -> FastAPI:
             PREFIX + operation.path, handler(context, operation, endpoint), [operation.method]
         )
     described = encode(document(operation for operation, _ in operations))
-    _add_documentation(app, described)
+    add_documentation(app, described)
     _add_health(app, context)
     _add_error_handlers(app)
     if context.cors_origins:
@@ -79,13 +80,6 @@ def create_app(context: Context) -> FastAPI:
 def all_routes() -> list[Routes]:
     """The routes of every resource."""
     return [import_module(f"longshore.api.{name}").routes for name in RESOURCES]
-
-
-def _add_documentation(app: FastAPI, described: bytes) -> None:
-    async def openapi(_: Request) -> Response:
-        return Response(described, media_type="application/json")
-
-    app.router.add_route(f"{PREFIX}/openapi.json", openapi, ["GET"])
 
 
 def _add_health(app: FastAPI, context: Context) -> None:

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, false, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, false, func, insert, select, update
 
-from longshore.database.query import Filterable, Filterables, Kind, Related, find_id
-from longshore.database.tables import pools, task_destinations, task_sources, tasks
+from longshore.database.query import (
+    Filterable,
+    Filterables,
+    Kind,
+    Page,
+    Related,
+    conditions,
+    find_id,
+)
+from longshore.database.tables import (
+    pools,
+    task_counts,
+    task_destinations,
+    task_sources,
+    tasks,
+)
+from longshore.database.task_counts import DIMENSIONS
 
 COLUMNS = tasks.c
 
@@ -74,6 +90,12 @@ FILTERABLES: Filterables = {
 }
 """Everything a listing of tasks may be filtered by, under its public name."""
 
+_COUNTED: Filterables = {
+    name: replace(filterable, expression=task_counts.c[name])
+    for name, filterable in FILTERABLES.items()
+    if name in DIMENSIONS and isinstance(filterable, Filterable)
+}
+
 SORTABLES: Filterables = {
     **FILTERABLES,
     "progress": _required("progress", Kind.INTEGER),
@@ -86,6 +108,18 @@ def of_owner(owner_id: int | None) -> Select[Any]:
     """The tasks of one user, or of everybody."""
     statement = select(tasks)
     return statement if owner_id is None else statement.where(COLUMNS.owner_id == owner_id)
+
+
+def counter(owner_id: int | None, page: Page) -> Callable[[Connection], int] | None:
+    """Counts the tasks that match, where only columns with few values are filtered by."""
+    if any(name in FILTERABLES and name not in _COUNTED for name, _ in page.filters):
+        return None
+    statement = select(func.coalesce(func.sum(task_counts.c.number), 0)).where(
+        conditions(_COUNTED, page.filters)
+    )
+    if owner_id is not None:
+        statement = statement.where(task_counts.c.owner_id == owner_id)
+    return lambda connection: int(connection.execute(statement).scalar_one())
 
 
 def find(connection: Connection, identifier: str, owner_id: int | None) -> Row[Any] | None:

@@ -12,7 +12,8 @@ from longshore.services.errors import Kind, Problems
 INTEGER_MINIMUM, INTEGER_MAXIMUM = -(2**63), 2**63 - 1  # what both databases can hold
 
 
-def _without_nul(text: str) -> str:
+def _storable(text: str) -> str:
+    text.encode()  # half surrogates are no text; the error is a ValueError
     if "\0" in text:
         raise ValueError("NUL is not allowed")
     return text
@@ -28,7 +29,7 @@ def _switch(given: object) -> int:
     return _SWITCHES[known]
 
 
-Words = Annotated[str, AfterValidator(_without_nul)]
+Words = Annotated[str, AfterValidator(_storable)]
 """Text that both databases can hold."""
 
 Whole = Annotated[int, Field(ge=INTEGER_MINIMUM, le=INTEGER_MAXIMUM)]

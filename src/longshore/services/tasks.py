@@ -64,6 +64,7 @@ def index(context: Context, principal: Principal, page: Page, *, everybody: bool
         filterables=tasks.FILTERABLES,
         sortables=tasks.SORTABLES,
         identity=tasks.COLUMNS.id,
+        counted=tasks.counter(owner_id, page),
     )
 
 
