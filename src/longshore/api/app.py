@@ -41,6 +41,7 @@ RESOURCES: tuple[str, ...] = (
     "mounts",
     "users",
     "files",
+    "task_schedules",
 )
 """The modules of this package that have a `routes` of kind Routes."""
 
