@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 PYTEST_WORKERS ?= auto
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test serve format lint types lock clean
@@ -16,10 +17,14 @@ setup: $(STAMP) ## prepare the virtual environment (the other targets call it)
 $(STAMP): requirements-bootstrap.lock requirements-dev.lock pyproject.toml Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Longshore needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(INSTALL) --require-hashes -r requirements-dev.lock || { \
+		echo "Trying again without quickjs, which needs a C compiler where it comes as source:" \
+			"callbacks in JavaScript will be refused." >&2; \
+		awk '/^[^ #]/ { leave_out = /^quickjs==/ } !leave_out' requirements-dev.lock >$(VENV)/without-quickjs.lock \
+			&& $(INSTALL) --require-hashes -r $(VENV)/without-quickjs.lock; }
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: setup ## archive a real folder through the REST API of a temporary server
@@ -51,6 +56,6 @@ lock: setup ## pin the dependencies again, with hashes and without index address
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 		--python-version 3.11 --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
-clean: ## remove everything that was made here
-	rm -rf $(VENV) build dist data .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+clean: ## remove everything that was made here, except the data of `make serve`
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/*.egg-info
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
