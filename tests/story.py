@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ def created(answer: httpx.Response) -> dict[str, Any]:
 
 
 def add_share_pool(client: httpx.Client, name: str, kind: str, folder: Path) -> int:
-    """The id of a new pool with one NAS share on the folder."""
+    """The id of a new pool with one NAS share on the folder; its name begins with `name`."""
+    name = f"{name}-{uuid.uuid4().hex[:8]}"
     nas = created(client.post("/nas", json={"name": name, "host": "localhost", "type": "nfs_v4"}))
     share = created(
         client.post(

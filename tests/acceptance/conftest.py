@@ -10,9 +10,10 @@ import pytest
 from tests.servers import Server, serving
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    yield from serving(tmp_path / "data")
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for the tests of a module; those that end or configure one start their own."""
+    yield from serving(tmp_path_factory.mktemp("server") / "data")
 
 
 @pytest.fixture
