@@ -19,8 +19,9 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One name of a folder with its metadata. Times are nanoseconds since 1970, sizes bytes.
 
     `mode` holds type and permission bits as `st_mode`. `identity` tells two states of one name
-    apart on storages that have such a number (inode), else 0. `link_target` is set for symbolic
-    links. A value that the storage does not keep is 0.
+    apart on storages that have such a number (inode), else 0; names of one file (hard links) share
+    it and `device`. `allocated_bytes` below `size` say that there may be holes. `link_target` is
+    set for symbolic links. A value that the storage does not keep is 0.
     """
 
     name: bytes
@@ -35,6 +36,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     identity: int = 0
     links: int = 1
     link_target: bytes = b""
+    device: int = 0
+    allocated_bytes: int = 0
 
 
 def kind_of_mode(mode: int) -> EntryKind:

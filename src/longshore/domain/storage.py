@@ -77,6 +77,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     parallel_operations: int  # how many operations at once pay off in one mover
     sequential_only: bool = False  # tape: one stream at a time, in order
     name_bytes_maximum: int = 255
+    extended_attributes: bool = False  # as far as the process may set them
+    access_lists: bool = False  # POSIX ACLs, as the attributes `system.posix_acl_*`
+    sparse: bool = False  # holes are told from data when reading, and stay holes when written
+    hard_links: bool = False  # several names of one file
 
 
 POSIX_BACKEND = "posix"

@@ -19,13 +19,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
 import msgspec
 
 from longshore.domain.entry import Entry
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError
 from longshore.domain.storage import Capabilities, StorageReference
 
 TEMPORARY_PREFIX = b".longshore-"
@@ -40,6 +41,25 @@ class Metadata(msgspec.Struct, frozen=True, array_like=True):
     gid: int | None = None
     mtime_ns: int | None = None
     atime_ns: int | None = None
+    attributes: Mapping[bytes, bytes] | None = None
+    """Extended attributes, POSIX ACLs included, by their whole names (`user.comment`). They are
+    set besides others that are there, but ACLs that are not among them are taken away."""
+
+
+ATTRIBUTE_FIELD = "attribute "
+"""What `set_metadata` puts before the name of an attribute that was not kept."""
+
+
+def attribute_field(name: bytes) -> str:
+    """How `set_metadata` names an attribute that was not kept."""
+    return ATTRIBUTE_FIELD + name.decode("utf-8", "surrogateescape")
+
+
+def attribute_of_field(field: str) -> bytes | None:
+    """The attribute that such a name stands for; None for the other fields."""
+    if not field.startswith(ATTRIBUTE_FIELD):
+        return None
+    return field.removeprefix(ATTRIBUTE_FIELD).encode("utf-8", "surrogateescape")
 
 
 class Space(msgspec.Struct, frozen=True):
@@ -81,6 +101,18 @@ class SourceFile(_Closing):
         It may be fewer than there is room for, also before the end; 0 says that the end is there.
         """
 
+    def attributes(self) -> Mapping[bytes, bytes]:
+        """The extended attributes that belong to the file, POSIX ACLs included, by name.
+
+        What the storage makes up itself (labels of its policy, layout) is left out.
+        """
+        return {}
+
+    def data_ranges(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Where there is data from `start` up to `end`, ascending; the rest reads as zeros."""
+        if start < end:
+            yield start, end
+
 
 class StagedFile(_Closing):
     """A file being written under its temporary name. `close` keeps it, `abort` removes it."""
@@ -97,9 +129,25 @@ class StagedFile(_Closing):
     def size(self) -> int:
         """Bytes the staged file holds now (up to the highest offset written)."""
 
+    def set_size(self, size: int) -> None:
+        """Make the file so long; what was never written reads as zeros. Needs ability `sparse`."""
+        raise StorageError(
+            ErrorKind.UNSUPPORTED, RetryClass.NEVER, "set size of", b"", "it keeps no holes"
+        )
+
+    def drop_cache(self) -> None:
+        """Write the content to the medium and forget it, so that `read_into` reads the medium.
+
+        Best effort: where the system has no such deed nothing happens.
+        """
+        return
+
     @abstractmethod
     def set_metadata(self, metadata: Metadata) -> tuple[str, ...]:
-        """Set what the storage keeps; the names of the fields that it could not keep."""
+        """Set what the storage keeps; the names of the fields that it could not keep.
+
+        Attributes are named one by one, as `attribute_field` does.
+        """
 
     @abstractmethod
     def commit(self, name: bytes, *, replace: bool) -> None:
@@ -146,6 +194,21 @@ class Folder(_Closing):
     @abstractmethod
     def stage_symlink(self, temporary_name: bytes, target: bytes) -> StagedFile:
         """A staged symbolic link; its `write` and `read_into` are not to be called."""
+
+    def stage_link(self, temporary_name: bytes, of_path: bytes) -> StagedFile:
+        """A staged further name of the published file at the path (from the storage's root).
+
+        Only `commit`, `abort`, `size` and `close` of it are to be called. Kind `not_found` when
+        there is no such file, `unsupported` when it cannot get this name (another file system
+        below the root, too many names).
+        """
+        raise StorageError(
+            ErrorKind.UNSUPPORTED, RetryClass.NEVER, "link", of_path, "it keeps no hard links"
+        )
+
+    def attributes(self, name: bytes) -> Mapping[bytes, bytes]:
+        """As `SourceFile.attributes`, of any name here (b"" = this folder); links not followed."""
+        return {}
 
     @abstractmethod
     def staged_names(self) -> list[bytes]:

@@ -41,6 +41,10 @@ _CAPABILITIES: Final = Capabilities(
     ranged_write=True,
     parallel_operations=1,
     name_bytes_maximum=paths.NAME_BYTES_MAXIMUM,
+    extended_attributes=True,
+    access_lists=True,
+    sparse=True,
+    hard_links=True,
 )
 
 _ROOT_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

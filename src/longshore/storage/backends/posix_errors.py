@@ -57,6 +57,7 @@ VERDICTS: dict[int, Verdict] = {
     errno.ENOMEM: _BUSY,
     errno.EFBIG: _UNSUPPORTED,
     errno.EMLINK: _UNSUPPORTED,
+    errno.EXDEV: _UNSUPPORTED,
     errno.EOVERFLOW: _UNSUPPORTED,
     errno.ENOSYS: _UNSUPPORTED,
     errno.EOPNOTSUPP: _UNSUPPORTED,

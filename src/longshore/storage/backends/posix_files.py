@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from longshore.domain import paths
 from longshore.domain.entry import Entry
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError
+from longshore.storage.backends.posix_attributes import read_attributes
 from longshore.storage.backends.posix_calls import rename_exclusively
 from longshore.storage.backends.posix_errors import refusal
 from longshore.storage.backends.posix_metadata import Target, apply_metadata, entry_from_stat
@@ -42,6 +44,20 @@ class PosixSourceFile(SourceFile):
             return os.preadv(self._descriptor, (buffer,), offset)
         except OSError as error:
             raise refusal(error, "read", paths.join(self._path, self._name)) from error
+
+    def attributes(self) -> dict[bytes, bytes]:
+        try:
+            return read_attributes(self._descriptor)
+        except OSError as error:
+            path = paths.join(self._path, self._name)
+            raise refusal(error, "read attributes of", path) from error
+
+    def data_ranges(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        try:
+            yield from data_ranges(self._descriptor, start, end)
+        except OSError as error:
+            path = paths.join(self._path, self._name)
+            raise refusal(error, "look for holes of", path) from error
 
     def close(self) -> None:
         if self._descriptor >= 0:
@@ -111,6 +127,20 @@ class PosixStagedFile(_Staged):
         except OSError as error:
             raise refusal(error, "look at", self._path()) from error
 
+    def set_size(self, size: int) -> None:
+        try:
+            os.ftruncate(self._descriptor, size)
+        except OSError as error:
+            raise refusal(error, "set size of", self._path()) from error
+
+    def drop_cache(self) -> None:
+        try:
+            # Pages that are not written yet cannot be forgotten.
+            os.fdatasync(self._descriptor)
+            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        except OSError as error:
+            raise refusal(error, "write to the medium", self._path()) from error
+
     def set_metadata(self, metadata: Metadata) -> tuple[str, ...]:
         try:
             return apply_metadata(Target(self._descriptor), metadata)
@@ -126,18 +156,49 @@ class PosixStagedFile(_Staged):
                 raise refusal(error, "close", self._path()) from error
 
 
-class PosixStagedSymlink(_Staged):
+class _StagedName(_Staged):
+    """A staged name that is no file of its own: nothing can be written to it."""
+
+    def write(self, data: memoryview, offset: int) -> None:
+        raise self._not_a_file("write")
+
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        raise self._not_a_file("read back")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _not_a_file(self, deed: str) -> StorageError:
+        kind, cause = ErrorKind.UNSUPPORTED, "a staged link has no content of its own"
+        return StorageError(kind, RetryClass.NEVER, deed, self._path(), cause)
+
+
+class PosixStagedLink(_StagedName):
+    """A further name of a published file, still a temporary one."""
+
+    def size(self) -> int:
+        try:
+            return os.lstat(self._name, dir_fd=self._folder.descriptor).st_size
+        except OSError as error:
+            raise self._folder.refusal(error, "look at", self._name) from error
+
+    def set_metadata(self, metadata: Metadata) -> tuple[str, ...]:
+        raise self._not_a_file("set metadata of")
+
+    def commit(self, name: bytes, *, replace: bool) -> None:
+        super().commit(name, replace=replace)
+        if replace:
+            # Renaming onto another name of the same file leaves both names standing.
+            with suppress(OSError):
+                os.unlink(self._name, dir_fd=self._folder.descriptor)
+
+
+class PosixStagedSymlink(_StagedName):
     """A symbolic link under its temporary name."""
 
     def __init__(self, folder: PosixFolder, name: bytes, target: bytes) -> None:
         super().__init__(folder, name)
         self._target = target
-
-    def write(self, data: memoryview, offset: int) -> None:
-        raise self._no_content("write")
-
-    def read_into(self, buffer: memoryview, offset: int) -> int:
-        raise self._no_content("read back")
 
     def size(self) -> int:
         return len(self._target)
@@ -148,12 +209,22 @@ class PosixStagedSymlink(_Staged):
         except OSError as error:
             raise self._folder.refusal(error, "set metadata of", self._name) from error
 
-    def close(self) -> None:
-        """Nothing is held."""
 
-    def _no_content(self, deed: str) -> StorageError:
-        kind, cause = ErrorKind.UNSUPPORTED, "a symbolic link has no content"
-        return StorageError(kind, RetryClass.NEVER, deed, self._path(), cause)
+def data_ranges(descriptor: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The ranges between `start` and `end` for which the file system holds data."""
+    while start < end:
+        try:
+            data = os.lseek(descriptor, start, os.SEEK_DATA)
+            hole = os.lseek(descriptor, data, os.SEEK_HOLE) if data < end else end
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole up to the end of the file
+                return
+            if error.errno not in {errno.EINVAL, errno.EOPNOTSUPP}:
+                raise
+            data, hole = start, end  # a file system that does not know
+        if data < end:
+            yield data, min(hole, end)
+        start = hole
 
 
 def _publish_exclusively(folder: int, name: bytes, final: bytes) -> None:

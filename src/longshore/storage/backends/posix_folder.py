@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final
 from longshore.domain import paths
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
+from longshore.storage.backends import posix_attributes
 from longshore.storage.backends.posix_files import (
     PosixSourceFile,
     PosixStagedFile,
+    PosixStagedLink,
     PosixStagedSymlink,
 )
 from longshore.storage.backends.posix_metadata import (
@@ -28,7 +30,7 @@ from longshore.storage.backends.posix_names import (
     check_temporary_name,
     name_invalid,
 )
-from longshore.storage.backends.posix_stage import create_or_resume, create_symlink
+from longshore.storage.backends.posix_stage import create_link, create_or_resume, create_symlink
 from longshore.storage.handler import TEMPORARY_PREFIX, Folder, Metadata, SourceFile, StagedFile
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class PosixFolder(Folder):
         self._storage = storage
         self._descriptor = descriptor
         self._device: int | None = None  # of the file system written to; asked once
+        self._hands_down: bool | None = None  # access lists, to what is made here; asked once
 
     def close(self) -> None:
         if self._descriptor >= 0:
@@ -80,8 +83,18 @@ class PosixFolder(Folder):
             raise self._open_refusal(error, name) from error
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise self._not_regular(name)
+            raise self.not_regular("open", name)
         return PosixSourceFile(self, name, descriptor)
+
+    def attributes(self, name: bytes) -> dict[bytes, bytes]:
+        try:
+            if not name:
+                return posix_attributes.read_attributes(self._descriptor)
+            check_name(name, "read attributes of")
+            path = b"/proc/self/fd/%d/%s" % (self._descriptor, name)
+            return posix_attributes.read_attributes(path, follow=False)
+        except OSError as error:
+            raise self.refusal(error, "read attributes of", name) from error
 
     def staged_names(self) -> list[bytes]:
         return [name for name in self._names() if name.startswith(TEMPORARY_PREFIX)]
@@ -95,7 +108,25 @@ class PosixFolder(Folder):
             descriptor = create_or_resume(self._descriptor, temporary_name, size, resume=resume)
         except OSError as error:
             raise self.refusal(error, "stage", temporary_name) from error
-        return PosixStagedFile(self, temporary_name, descriptor)
+        staged = PosixStagedFile(self, temporary_name, descriptor)
+        self._take_away_inherited(descriptor, temporary_name)
+        return staged
+
+    def stage_link(self, temporary_name: bytes, of_path: bytes) -> StagedFile:
+        check_temporary_name(temporary_name)
+        parent, name = paths.split(of_path)
+        check_name(name, "link")
+        self.note_change()
+        holder = self._storage.open_folder(parent)
+        with holder:
+            assert isinstance(holder, PosixFolder)
+            if holder.stat(name).kind is not EntryKind.FILE:
+                raise holder.not_regular("link", name)
+            try:
+                create_link(holder.descriptor, name, self._descriptor, temporary_name)
+            except OSError as error:
+                raise self.refusal(error, "link", temporary_name) from error
+        return PosixStagedLink(self, temporary_name)
 
     def stage_symlink(self, temporary_name: bytes, target: bytes) -> StagedFile:
         check_temporary_name(temporary_name)
@@ -127,7 +158,7 @@ class PosixFolder(Folder):
         self.note_change()
         try:
             if not name:
-                return apply_metadata(Target(self._descriptor), metadata)
+                return self._set_own_metadata(metadata)
             check_name(name, "set metadata of")
             return self._set_metadata_of(name, metadata)
         except OSError as error:
@@ -166,6 +197,11 @@ class PosixFolder(Folder):
             except OSError as error:
                 raise self.refusal(error, "use folder", b"") from error
         self._storage.note_change(self._device, self._descriptor)
+
+    def not_regular(self, deed: str, name: bytes) -> StorageError:
+        """The error for a name that is no regular file."""
+        kind, path = ErrorKind.SPECIAL_FILE, paths.join(self.path, name)
+        return StorageError(kind, RetryClass.NEVER, deed, path, "not a regular file")
 
     @property
     def descriptor(self) -> int:
@@ -209,11 +245,23 @@ class PosixFolder(Folder):
             return self.refusal(error, "open", name)
         if stat.S_ISREG(standing.st_mode):
             return self.refusal(error, "open", name)
-        return self._not_regular(name)
+        return self.not_regular("open", name)
 
-    def _not_regular(self, name: bytes) -> StorageError:
-        kind, path = ErrorKind.SPECIAL_FILE, paths.join(self.path, name)
-        return StorageError(kind, RetryClass.NEVER, "open", path, "not a regular file")
+    def _set_own_metadata(self, metadata: Metadata) -> tuple[str, ...]:
+        if metadata.attributes is not None:
+            posix_attributes.take_away_others(self._descriptor, metadata.attributes)
+            self._hands_down = None
+        return apply_metadata(Target(self._descriptor), metadata)
+
+    def _take_away_inherited(self, descriptor: int, name: bytes) -> None:
+        """A staged file has no access list but the one that it will be given."""
+        try:
+            if self._hands_down is None:
+                self._hands_down = posix_attributes.has_default_access_list(self._descriptor)
+            if self._hands_down:
+                posix_attributes.take_away(descriptor, [posix_attributes.ACCESS_LIST])
+        except OSError as error:
+            raise self.refusal(error, "stage", name) from error
 
     def _set_metadata_of(self, name: bytes, metadata: Metadata) -> tuple[str, ...]:
         # O_PATH needs no permission on the file and wakes no device. What it yields takes no
@@ -223,6 +271,9 @@ class PosixFolder(Folder):
         try:
             if stat.S_ISLNK(os.fstat(descriptor).st_mode):
                 return apply_metadata(Target(name, folder=self._descriptor), metadata)
-            return apply_metadata(Target(b"/proc/self/fd/%d" % descriptor), metadata)
+            place = b"/proc/self/fd/%d" % descriptor
+            if metadata.attributes is not None:
+                posix_attributes.take_away_others(place, metadata.attributes)
+            return apply_metadata(Target(place), metadata)
         finally:
             os.close(descriptor)

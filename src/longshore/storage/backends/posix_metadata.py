@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from longshore.domain.entry import Entry, EntryKind
-from longshore.storage.handler import Metadata
+from longshore.storage.backends import posix_attributes
+from longshore.storage.handler import Metadata, attribute_field
 
 _KINDS: Final = {
     stat.S_IFREG: EntryKind.FILE,
@@ -17,6 +18,7 @@ _KINDS: Final = {
     stat.S_IFLNK: EntryKind.SYMLINK,
 }
 _TYPE_BITS: Final = 0o170000
+_BLOCK_BYTES: Final = 512  # the unit of st_blocks, whatever the file system's own blocks are
 _UNCHANGED: Final = -1  # chown's word for "leave it"
 
 # What a file system answers that does not keep this kind of metadata, or not from this user.
@@ -41,6 +43,8 @@ def entry_from_stat(name: bytes, found: os.stat_result, link_target: bytes = b""
         found.st_ino,
         found.st_nlink,
         link_target,
+        found.st_dev,
+        found.st_blocks * _BLOCK_BYTES,
     )
 
 
@@ -66,20 +70,43 @@ class Target:
     def chmod(self, mode: int) -> None:
         os.chmod(self.place, mode, dir_fd=self.folder)
 
+    def set_attributes(self, attributes: Mapping[bytes, bytes]) -> list[bytes]:
+        """Set them; the names of those that were not kept."""
+        if not attributes:
+            return []
+        if self.folder is None:
+            return posix_attributes.set_attributes(self.place, attributes)
+        return posix_attributes.set_attributes(self._own_path(), attributes, follow=False)
+
     def utime(self, atime_ns: int, mtime_ns: int) -> None:
         times = (atime_ns, mtime_ns)
         os.utime(self.place, ns=times, dir_fd=self.folder, follow_symlinks=self.follow)
+
+    def _own_path(self) -> bytes:
+        """A path to the name itself: the calls for attributes take no folder's descriptor."""
+        assert isinstance(self.place, bytes)
+        assert self.folder is not None
+        return b"/proc/self/fd/%d/%s" % (self.folder, self.place)
 
 
 def apply_metadata(target: Target, metadata: Metadata) -> tuple[str, ...]:
     """Set what can be set; the names of the fields that the target does not have afterwards.
 
-    The order matters: a change of owner clears the setuid bits, and both change no times but the
-    last ones do.
+    The order matters: a change of owner clears the setuid bits and file capabilities, a mode may
+    forbid its own owner to set attributes, and the times come last.
     """
     lost = _set_owner(target, metadata)
-    lost += _set_mode(target, metadata.mode, lost)
+    attributes = metadata.attributes or {}
+    lost_attributes = target.set_attributes(attributes)
+    mode = metadata.mode
+    if posix_attributes.ACCESS_LIST in lost_attributes and mode is not None:
+        access_list = attributes[posix_attributes.ACCESS_LIST]
+        mode = posix_attributes.mode_without_access_list(mode, access_list)
+    lost += _set_mode(target, mode, lost)
+    if mode != metadata.mode and "mode" not in lost:
+        lost.append("mode")
     lost += _set_times(target, metadata)
+    lost += [attribute_field(name) for name in lost_attributes]
     return tuple(lost)
 
 

@@ -43,6 +43,18 @@ def create_symlink(folder: int, name: bytes, target: bytes) -> None:
     raise _contended()
 
 
+def create_link(holder: int, name: bytes, folder: int, staged_name: bytes) -> None:
+    """A further name of a file under the staged name, in the place of whatever was left there."""
+    for _ in range(CREATE_ATTEMPTS):
+        try:
+            return os.link(
+                name, staged_name, src_dir_fd=holder, dst_dir_fd=folder, follow_symlinks=False
+            )
+        except FileExistsError:
+            _remove_left_over(folder, staged_name)
+    raise _contended()
+
+
 def _create(folder: int, name: bytes) -> int:
     for _ in range(CREATE_ATTEMPTS):
         try:

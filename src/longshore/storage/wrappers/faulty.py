@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 from longshore.domain import paths
@@ -163,6 +163,15 @@ class _FaultyFolder(ForwardingFolder):
 
         return self._around(Deed.STAGE_SYMLINK, temporary_name, act)
 
+    def stage_link(self, temporary_name: bytes, of_path: bytes) -> StagedFile:
+        def act() -> StagedFile:
+            return super(_FaultyFolder, self).stage_link(temporary_name, of_path)
+
+        return self._around(Deed.STAGE_LINK, temporary_name, act)
+
+    def attributes(self, name: bytes) -> Mapping[bytes, bytes]:
+        return self._around(Deed.ATTRIBUTES, name, lambda: self.inner.attributes(name))
+
     def staged_names(self) -> list[bytes]:
         return self._around(Deed.STAGED_NAMES, b"", self.inner.staged_names)
 
@@ -191,6 +200,15 @@ class _FaultySourceFile(ForwardingSourceFile):
     def stat(self) -> Entry:
         return self._faults.around(Deed.SOURCE_STAT, self._path, self.inner.stat)
 
+    def attributes(self) -> Mapping[bytes, bytes]:
+        return self._faults.around(Deed.ATTRIBUTES, self._path, self.inner.attributes)
+
+    def data_ranges(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        def act() -> Iterator[tuple[int, int]]:
+            return self.inner.data_ranges(start, end)
+
+        return self._faults.around(Deed.DATA_RANGES, self._path, act)
+
     def read_into(self, buffer: memoryview, offset: int) -> int:
         def get(room: memoryview) -> int:
             return self.inner.read_into(room, offset)
@@ -213,6 +231,12 @@ class _FaultyStagedFile(ForwardingStagedFile):
             return self.inner.read_into(room, offset)
 
         return self._faults.read(Deed.READ_BACK, self._path, buffer, get)
+
+    def set_size(self, size: int) -> None:
+        self._faults.around(Deed.SET_SIZE, self._path, lambda: self.inner.set_size(size))
+
+    def drop_cache(self) -> None:
+        self._faults.around(Deed.DROP_CACHE, self._path, self.inner.drop_cache)
 
     def set_metadata(self, metadata: Metadata) -> tuple[str, ...]:
         def act() -> tuple[str, ...]:

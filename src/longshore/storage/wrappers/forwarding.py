@@ -6,7 +6,7 @@ between the caller and a folder, a source file or a staged file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from longshore.domain.entry import Entry
 from longshore.storage.handler import (
@@ -31,6 +31,12 @@ class ForwardingSourceFile(SourceFile):
     def read_into(self, buffer: memoryview, offset: int) -> int:
         return self.inner.read_into(buffer, offset)
 
+    def attributes(self) -> Mapping[bytes, bytes]:
+        return self.inner.attributes()
+
+    def data_ranges(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        return self.inner.data_ranges(start, end)
+
     def close(self) -> None:
         self.inner.close()
 
@@ -49,6 +55,12 @@ class ForwardingStagedFile(StagedFile):
 
     def size(self) -> int:
         return self.inner.size()
+
+    def set_size(self, size: int) -> None:
+        self.inner.set_size(size)
+
+    def drop_cache(self) -> None:
+        self.inner.drop_cache()
 
     def set_metadata(self, metadata: Metadata) -> tuple[str, ...]:
         return self.inner.set_metadata(metadata)
@@ -93,6 +105,12 @@ class ForwardingFolder(Folder):
 
     def stage_symlink(self, temporary_name: bytes, target: bytes) -> StagedFile:
         return self.wrap_staged(temporary_name, self.inner.stage_symlink(temporary_name, target))
+
+    def stage_link(self, temporary_name: bytes, of_path: bytes) -> StagedFile:
+        return self.wrap_staged(temporary_name, self.inner.stage_link(temporary_name, of_path))
+
+    def attributes(self, name: bytes) -> Mapping[bytes, bytes]:
+        return self.inner.attributes(name)
 
     def staged_names(self) -> list[bytes]:
         return self.inner.staged_names()

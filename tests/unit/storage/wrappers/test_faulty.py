@@ -46,10 +46,15 @@ def use_everything(storage: StorageHandler) -> None:
         folder.staged_names()
         with folder.open(b"file") as source:
             source.stat()
+            source.attributes()
+            list(source.data_ranges(0, 3))
             content_of(source)
         folder.stage_symlink(TEMPORARY, b"target").abort()
+        folder.stage_link(TEMPORARY, b"file").abort()
         with folder.stage(TEMPORARY, size=3, resume=True) as staged:
             staged.write(memoryview(b"abc"), 0)
+            staged.set_size(3)
+            staged.drop_cache()
             content_of(staged)
             staged.abort()
         folder.remove(b"file")
