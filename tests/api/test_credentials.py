@@ -142,7 +142,6 @@ class TestApiKeys:
     @pytest.mark.parametrize(
         ("body", "attribute"),
         [
-            ({}, "name"),
             ({"name": "x" * 256}, "name"),
             ({"name": "x\0"}, "name"),
             ({"name": "x", "api_key_scopes": "all"}, "api_key_scopes"),

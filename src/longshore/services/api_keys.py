@@ -42,6 +42,8 @@ class ScopeInput(BaseModel):
 
 
 class ApiKeyInput(Input):
+    """The released SDK's model of a new key cannot carry a name, so a key may have none."""
+
     name: Words | None = None
     api_key_scopes: list[ScopeInput] | None = None
 
@@ -68,11 +70,12 @@ def show(context: Context, principal: Principal, identifier: str) -> ApiKey:
 def create(context: Context, principal: Principal, body: Mapping[str, Any]) -> NewApiKey:
     problems = Problems()
     given = ApiKeyInput.read(body, problems)
-    _check(problems, principal, given.name, given.api_key_scopes or [])
+    name = given.name or ""
+    _check(problems, principal, name, given.api_key_scopes or [])
     key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
     stored: dict[str, Any] = {
         "user_id": principal.user_id,
-        "name": given.name,
+        "name": name,
         "key_hash": hash_key(key),
         "key_end": key[-4:],
         "scopes": _stored_scopes(given.api_key_scopes or []),
@@ -90,12 +93,12 @@ def update(
     given = ApiKeyInput.read(body, problems)
     with writing(context.database.state) as connection:
         current = _resolve(connection, principal, identifier)
-        name = given.name if given.has("name") else current.name
+        name = (given.name or "") if given.has("name") else current.name
         changed: dict[str, Any] = {"name": name}
         if given.has("api_key_scopes"):
             _check(problems, principal, name, given.api_key_scopes or [])
             changed["scopes"] = _stored_scopes(given.api_key_scopes or [])
-        check_text(problems, "name", name, required=True)
+        check_text(problems, "name", name)
         problems.raise_if_any()
         rows.change(connection, api_keys, current.id, changed)
         return _resolve(connection, principal, identifier)
@@ -124,10 +127,8 @@ def _resolve(connection: Connection, principal: Principal, identifier: str) -> A
     return found
 
 
-def _check(
-    problems: Problems, principal: Principal, name: str | None, scopes: list[ScopeInput]
-) -> None:
-    check_text(problems, "name", name, required=True)
+def _check(problems: Problems, principal: Principal, name: str, scopes: list[ScopeInput]) -> None:
+    check_text(problems, "name", name)
     if "api_key_scopes" not in problems:
         _check_scopes(problems, principal, scopes)
     problems.raise_if_any()
