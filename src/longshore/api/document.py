@@ -17,6 +17,7 @@ _STANDARD_ERRORS = {
     404: "There is no such resource.",
     413: "The body is too large.",
     415: "The body is not JSON.",
+    422: "Attributes or parameters are wrong; all of them are listed.",
     500: "An unexpected error; the log has more under the request id.",
 }
 
@@ -122,6 +123,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
 def _may_answer(operation: Operation, status: int) -> bool:
     if status in {413, 415}:
         return operation.body is not None
+    if status == 422:
+        return operation.paged or bool(operation.parameters) or operation.body is not None
     return status != 404 or bool(operation.path_names)
 
 
@@ -132,7 +135,7 @@ def _description(status: int) -> str:
         202: "Accepted; the job is under way.",
         204: "Removed.",
         404: _STANDARD_ERRORS[404],
-        422: "Attributes are wrong; all of them are listed.",
+        422: _STANDARD_ERRORS[422],
     }.get(status, "Answered.")
 
 

@@ -62,7 +62,7 @@ def date(seconds: int | None) -> str | None:
         moment = datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, ValueError, OSError):
         return None  # a file's clock may have been anywhere
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}".rjust(20, "0")
+    return moment.isoformat()[:19] + "Z"
 
 
 def date_of_nanoseconds(nanoseconds: int | None) -> str | None:

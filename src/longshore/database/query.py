@@ -16,8 +16,8 @@ from __future__ import annotations
 import json
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -426,6 +426,40 @@ def _matches_sqlite(element: _Matches, compiler: SQLCompiler, **options: Any) ->
 def _matches_postgresql(element: _Matches, compiler: SQLCompiler, **options: Any) -> str:
     expression, _, regular = element.clauses
     return f"{compiler.process(expression, **options)} ~ {compiler.process(regular, **options)}"
+
+
+class _Unindexed(GenericFunction[Any]):
+    """The expression in a form for which SQLite uses no index.
+
+    SQLite keeps no statistics here and would guess; PostgreSQL decides by its own.
+    """
+
+    name = "longshore_unindexed"
+    inherit_cache = True
+
+    def __init__(self, expression: ColumnElement[Any]) -> None:
+        super().__init__(expression)
+        self.type = expression.type
+
+
+@compiles(_Unindexed, "sqlite")
+def _unindexed_sqlite(element: _Unindexed, compiler: SQLCompiler, **options: Any) -> str:
+    return f"+{compiler.process(next(iter(element.clauses)), **options)}"
+
+
+@compiles(_Unindexed, "postgresql")
+def _unindexed_postgresql(element: _Unindexed, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(next(iter(element.clauses)), **options)
+
+
+def unindexed(filterables: Filterables, names: Container[str] | None = None) -> Filterables:
+    """The same, without the indexes of these names (None = of all)."""
+    return {
+        name: replace(each, expression=_Unindexed(each.expression))
+        if isinstance(each, Filterable) and (names is None or name in names)
+        else each
+        for name, each in filterables.items()
+    }
 
 
 class _CodePoints(GenericFunction[str]):

@@ -231,6 +231,17 @@ for _name in (
     "job_finished",
 ):
     Index(f"ix_tasks_owner_id_{_name}", tasks.c.owner_id, tasks.c[_name], tasks.c.id)
+# Rare combinations of what is filtered by most.
+Index(
+    "ix_tasks_rare",
+    tasks.c.owner_id,
+    tasks.c.status,
+    tasks.c.priority,
+    tasks.c.workflow_type,
+    tasks.c.workflow_action,
+    tasks.c.id,
+)
+
 # How many tasks of each user have each combination of the columns with few values; kept by
 # triggers, see database/task_counts.py. On PostgreSQL a combination may stand in several rows,
 # which are to be added up.
@@ -249,11 +260,17 @@ task_counts = Table(
     Column("action", Words, nullable=False),
     Column("number", BigInteger, nullable=False),
 )
-Index("ix_task_counts_owner_id", task_counts.c.owner_id, task_counts.c.status)
+Index(
+    "ix_task_counts_owner_id",
+    task_counts.c.owner_id,
+    task_counts.c.status,
+    task_counts.c.workflow_type,
+    task_counts.c.workflow_action,
+    task_counts.c.priority,
+)
 for _statement, _dialect in (*task_count_triggers(), *null_first_indexes()):
-    event.listen(
-        state, "after_create", DDL(_statement.replace("%", "%%")).execute_if(dialect=_dialect)
-    )
+    _made = DDL(_statement.replace("%", "%%"))  # type: ignore[no-untyped-call]
+    event.listen(state, "after_create", _made.execute_if(dialect=_dialect))
 
 task_sources = Table(
     "task_sources",

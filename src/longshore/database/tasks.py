@@ -16,6 +16,7 @@ from longshore.database.query import (
     Related,
     conditions,
     find_id,
+    unindexed,
 )
 from longshore.database.tables import (
     pools,
@@ -96,12 +97,34 @@ _COUNTED: Filterables = {
     if name in DIMENSIONS and isinstance(filterable, Filterable)
 }
 
+_RANGES_FIRST = unindexed(FILTERABLES, DIMENSIONS)
+"""Where a date, size or name is filtered by, its index leaves fewer rows than a status does."""
+
+PAGE_ASSUMED = 1_000_000  # rows of a listing without limit
+
+Arrangement = tuple[Filterables, Filterables, ColumnElement[Any]]
+
 SORTABLES: Filterables = {
     **FILTERABLES,
     "progress": _required("progress", Kind.INTEGER),
     "delete": _required("delete", Kind.SWITCH),
     "local_server_path": Filterable(COLUMNS.local_server_path),
 }
+
+_UNINDEXED_FILTERABLES = unindexed(FILTERABLES)
+_UNINDEXED_SORTABLES = unindexed(SORTABLES)
+_UNSORTED_ID = unindexed({"id": _required("id", Kind.INTEGER)})["id"]
+assert isinstance(_UNSORTED_ID, Filterable)
+_ID_WITHOUT_INDEX = _UNSORTED_ID.expression
+
+
+def _is_counted(page: Page) -> bool:
+    return all(name in _COUNTED or name not in FILTERABLES for name, _ in page.filters)
+
+
+def _summed(owner_id: int | None) -> Select[Any]:
+    statement = select(func.coalesce(func.sum(task_counts.c.number), 0))
+    return statement if owner_id is None else statement.where(task_counts.c.owner_id == owner_id)
 
 
 def of_owner(owner_id: int | None) -> Select[Any]:
@@ -110,16 +133,35 @@ def of_owner(owner_id: int | None) -> Select[Any]:
     return statement if owner_id is None else statement.where(COLUMNS.owner_id == owner_id)
 
 
-def counter(owner_id: int | None, page: Page) -> Callable[[Connection], int] | None:
-    """Counts the tasks that match, where only columns with few values are filtered by."""
-    if any(name in FILTERABLES and name not in _COUNTED for name, _ in page.filters):
-        return None
-    statement = select(func.coalesce(func.sum(task_counts.c.number), 0)).where(
-        conditions(_COUNTED, page.filters)
-    )
-    if owner_id is not None:
-        statement = statement.where(task_counts.c.owner_id == owner_id)
+def counter(owner_id: int | None, page: Page) -> Callable[[Connection], int]:
+    """Counts the tasks that match; without looking at them where few-valued columns suffice."""
+    if _is_counted(page):
+        statement = _summed(owner_id).where(conditions(_COUNTED, page.filters))
+    else:
+        found = of_owner(owner_id).where(conditions(_RANGES_FIRST, page.filters))
+        statement = found.with_only_columns(func.count(), maintain_column_froms=True)
     return lambda connection: int(connection.execute(statement).scalar_one())
+
+
+def arrangement(owner_id: int | None, page: Page) -> Callable[[Connection, int], Arrangement]:
+    """How to find a page of the matches: by the filters' indexes, or along the order's.
+
+    Along the order, a page is full after about limit * tasks / matches rows; by the filters, all
+    matches are looked at. Whichever is less is taken.
+    """
+    summed = _summed(owner_id)
+
+    def arrange(connection: Connection, matches: int) -> Arrangement:
+        if not page.filters:
+            return FILTERABLES, SORTABLES, COLUMNS.id
+        everything = int(connection.execute(summed).scalar_one())
+        wanted = page.offset + (PAGE_ASSUMED if page.limit is None else page.limit)
+        if matches * matches > wanted * everything:
+            return _UNINDEXED_FILTERABLES, SORTABLES, COLUMNS.id
+        by_filters = FILTERABLES if _is_counted(page) else _RANGES_FIRST
+        return by_filters, _UNINDEXED_SORTABLES, _ID_WITHOUT_INDEX
+
+    return arrange
 
 
 def find(connection: Connection, identifier: str, owner_id: int | None) -> Row[Any] | None:

@@ -22,6 +22,10 @@ class Listing:
     rows: Iterator[Row[Any]]
 
 
+Arrange = Callable[[Connection, int], tuple[Filterables, Filterables, ColumnElement[Any]]]
+"""From the number of matches to what is filtered and sorted by: which indexes serve best."""
+
+
 def listing(
     engine: Engine,
     statement: Select[Any],
@@ -31,15 +35,22 @@ def listing(
     sortables: Filterables,
     identity: ColumnElement[Any],
     counted: Callable[[Connection], int] | None = None,
+    arrange: Arrange | None = None,
 ) -> Listing:
-    """The page of the statement's rows; `counted` knows their number without looking at them."""
-    wanted = statement.where(conditions(filterables, page.filters))
-    ordered = paged(wanted.order_by(*order(sortables, page.sort, identity)), page)
+    """The page of the statement's rows.
+
+    `counted` gives their number in another way than by looking at them.
+    """
     with reading(engine) as connection:
-        total = counted(connection) if counted else count(connection, wanted)
+        matching = statement.where(conditions(filterables, page.filters))
+        total = counted(connection) if counted else count(connection, matching)
+        if arrange is not None:
+            filterables, sortables, identity = arrange(connection, total)
+        wanted = statement.where(conditions(filterables, page.filters))
+        ordered = paged(wanted.order_by(*order(sortables, page.sort, identity)), page)
         if page.limit is None or page.limit > ROWS_AT_ONCE:
             return Listing(total, _streamed(engine, ordered))
-        rows = list(connection.execute(ordered)) if page.limit else []
+        rows = list(connection.execute(ordered)) if page.limit and total else []
         return Listing(total, iter(rows))
 
 

@@ -65,6 +65,7 @@ def index(context: Context, principal: Principal, page: Page, *, everybody: bool
         sortables=tasks.SORTABLES,
         identity=tasks.COLUMNS.id,
         counted=tasks.counter(owner_id, page),
+        arrange=tasks.arrangement(owner_id, page),
     )
 
 

@@ -259,6 +259,11 @@ def upgrade() -> None:
     op.create_index("ix_tasks_owner_id", "tasks", ["owner_id", "id"], unique=False)
     for name in _SORTED:
         op.create_index(f"ix_tasks_owner_id_{name}", "tasks", ["owner_id", name, "id"])
+    op.create_index(
+        "ix_tasks_rare",
+        "tasks",
+        ["owner_id", "status", "priority", "workflow_type", "workflow_action", "id"],
+    )
     op.create_table(
         "task_counts",
         sa.Column("owner_id", sa.BigInteger(), nullable=False),
@@ -273,10 +278,14 @@ def upgrade() -> None:
         sa.Column("action", _words(), nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
     )
-    op.create_index("ix_task_counts_owner_id", "task_counts", ["owner_id", "status"])
+    op.create_index(
+        "ix_task_counts_owner_id",
+        "task_counts",
+        ["owner_id", "status", "workflow_type", "workflow_action", "priority"],
+    )
     for statement, dialect in (*triggers(), *null_first_indexes()):
         if op.get_bind().dialect.name == dialect:
-            op.execute(sa.DDL(statement.replace("%", "%%")))
+            op.execute(sa.text(statement))
     op.create_table(
         "task_callbacks",
         sa.Column(
