@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +91,11 @@ def admit(
         for end in _ends(connection, row, task, config)[:1]
     ]
     source_type, destination_type = _check(task, sources, targets)
-    destination = targets[0]
     rename_to = options.get(OptionType.RENAME_TO, "")
     if rename_to and (len(sources) != 1 or not sources[0].path):
         raise CannotStart("rename_to needs exactly one source that is a file or folder")
-    for source in sources:
-        _check_apart(source, destination)
+    for source, target in product(sources, targets):
+        _check_apart(source, target)
     plan = ExecutionPlan(
         execution_id=execution_id,
         task_id=task.id,
@@ -103,14 +103,16 @@ def admit(
             Source(
                 storage=source.storage,
                 path=source.path,
-                target=paths.join(destination.path, source.prefix),
+                target=paths.join(target.path, source.prefix),
                 target_name=rename_to.encode(),
                 root_id=source.root_id,
                 optional=source.optional,
+                destination=index,
             )
+            for index, target in enumerate(targets)
             for source in sources
         ],
-        destination=Destination(destination.storage, destination.root_id),
+        destinations=[Destination(target.storage, target.root_id) for target in targets],
         conflict=_conflict(task, options),
         checksum=ChecksumKind(options.get(OptionType.FILE_CHECKSUM, "none")),
         verify=config.verify_by_reading_back,
@@ -121,6 +123,7 @@ def admit(
         slice_seconds=config.slice_seconds,
         batch_files=config.batch_files_maximum,
         batch_bytes=config.batch_bytes_maximum,
+        action=WorkflowAction(task.workflow_action),
     )
     return Admission(plan=plan, source_type=source_type, destination_type=destination_type)
 
@@ -160,8 +163,6 @@ def _check(
         raise CannotStart("the task has no source")
     if not destinations:
         raise CannotStart("the task has no destination")
-    if len(destinations) > 1:
-        raise CannotStart("this version cannot run a task with several destinations")
     source_type = _one_type(sources, task.source_type, "source")
     destination_type = _one_type(destinations, task.destination_type, "destination")
     workflow_type = WorkflowType(task.workflow_type)

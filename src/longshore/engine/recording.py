@@ -23,6 +23,7 @@ from longshore.domain.outcome import PROCESSED, WRITTEN, Outcome
 from longshore.domain.storage import StorageKind, StorageReference
 from longshore.pipeline.messages import (
     PLACES_PER_WORK,
+    Destination,
     ExecutionPlan,
     FoundFolder,
     Record,
@@ -87,7 +88,7 @@ class Recorder:
             source = self.plan.sources[found.source]
             for root_id, path in (
                 (source.root_id, found.path),
-                (self.plan.destination.root_id, found.target),
+                (self._destination(found.source).root_id, found.target),
             ):
                 if root_id is not None and path:
                     parent, name = paths.split(path)
@@ -136,29 +137,31 @@ class Recorder:
     def _record_copies(
         self, connection: Connection, records: Sequence[Record], file_ids: Sequence[int | None]
     ) -> None:
-        destination = self.plan.destination
-        written: dict[tuple[int, bytes], dict[str, object]] = {}
+        written: dict[tuple[int, int, bytes], dict[str, object]] = {}
         found: list[dict[str, object]] = []
-        targets: list[Record] = []
+        targets: dict[int, list[Record]] = {}
         for record, file_id in zip(records, file_ids, strict=True):
+            index = self.plan.sources[record.source].destination
+            storage = self._destination(record.source).storage.reference
             if record.outcome in WRITTEN:
-                targets.append(record)
+                targets.setdefault(index, []).append(record)
                 if record.outcome is Outcome.OVERWRITTEN:
-                    catalogue.end_other_copies(
-                        connection, destination.storage.reference, record.target_path, file_id
-                    )
+                    catalogue.end_other_copies(connection, storage, record.target_path, file_id)
             if file_id is None:
                 continue
             self._note_cache(record, file_id, found)
-            row = self._copy(destination.storage.reference, file_id, record, record.target_path)
+            row = self._copy(storage, file_id, record, record.target_path)
             if record.outcome in WRITTEN:
-                written[file_id, record.target_path] = row
+                written[index, file_id, record.target_path] = row
             elif record.outcome is Outcome.IDENTICAL:
                 found.append(row)
         catalogue.put_copies(connection, list(written.values()))
-        if destination.root_id is not None:
-            found += self._catalogue_targets(connection, destination.root_id, targets)
+        for index, chosen in targets.items():
+            found += self._catalogue_targets(connection, self.plan.destinations[index], chosen)
         catalogue.put_copies_if_new(connection, found)
+
+    def _destination(self, source: int) -> Destination:
+        return self.plan.destinations[self.plan.sources[source].destination]
 
     def _note_cache(self, record: Record, file_id: int, found: list[dict[str, object]]) -> None:
         """A file of a container has a copy in the container itself: its cache."""
@@ -168,14 +171,17 @@ class Recorder:
             found.append(self._copy(reference, file_id, record, path))
 
     def _catalogue_targets(
-        self, connection: Connection, root_id: int, targets: Sequence[Record]
+        self, connection: Connection, destination: Destination, targets: Sequence[Record]
     ) -> list[dict[str, object]]:
         """Catalogue what was written into a container or primary pool; copies in its cache."""
+        root_id = destination.root_id
+        if root_id is None:
+            return []
         by_folder: dict[bytes, dict[bytes, Record]] = {}
         for record in targets:
             folder, name = paths.split(record.target_path)
             by_folder.setdefault(folder, {})[name] = record
-        reference = self.plan.destination.storage.reference
+        reference = destination.storage.reference
         rows = []
         for folder, by_name in by_folder.items():
             parent_id = self.folder_ids.id_of(connection, root_id, folder)

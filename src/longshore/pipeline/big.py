@@ -135,7 +135,8 @@ class _Slice:
         toolbox, group = self.toolbox, self.group
         with toolbox.sources[group.source].open_folder(group.folder) as source:
             self.where.side = Side.DESTINATION
-            with toolbox.destination.open_folder(group.target, create=True) as target:
+            destination = toolbox.destination_of(group.source)
+            with destination.open_folder(group.target, create=True) as target:
                 self.where.side = Side.SOURCE
                 with source.open(self.planned.entry.name) as reader:
                     return self._advance_opened(big, reader, target)
@@ -161,7 +162,7 @@ class _Slice:
     ) -> Finished | Unfinished | CopyMode:
         """Look for the finished file at the destination; else how it is to be copied."""
         mode = self.planned.mode
-        resolution = self.toolbox.destination.capabilities.time_resolution_nanoseconds
+        resolution = self.toolbox.resolution_of(self.group.source)
         compare = mode is CopyMode.COMPARE
         for name in final_names(self.planned.target_name, CopyMode.NEW if compare else mode):
             standing = look(target, name)
@@ -226,9 +227,9 @@ class _Slice:
                 checksum=hasher.checksum(),
             )
         self.where.stage = Stage.PUBLISH
-        toolbox.destination.make_durable()
+        toolbox.make_durable({self.group.source})
         result = publish(staged, toolbox)
-        toolbox.destination.make_durable()
+        toolbox.make_durable({self.group.source})
         return result
 
     def _transfer(
@@ -310,7 +311,8 @@ class _Slice:
 
     def _drop_staged(self) -> None:
         try:
-            with self.toolbox.destination.open_folder(self.group.target) as target:
+            destination = self.toolbox.destination_of(self.group.source)
+            with destination.open_folder(self.group.target) as target:
                 target.remove(self._temporary_name())
         except StorageUnavailable:
             raise

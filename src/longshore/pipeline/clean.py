@@ -28,7 +28,7 @@ def run(payload: bytes, toolbox: Toolbox) -> CleanReply:
 def _clean(group: CopyGroup, toolbox: Toolbox) -> int:
     """The number of staged files of the group that were there and are removed."""
     try:
-        folder = toolbox.destination.open_folder(group.target)
+        folder = toolbox.destination_of(group.source).open_folder(group.target)
     except StorageUnavailable:
         raise
     except StorageError:

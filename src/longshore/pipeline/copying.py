@@ -107,7 +107,9 @@ class _Slice:
             source = self.toolbox.sources[group.source].open_folder(group.folder)
             with source:
                 side = Side.DESTINATION
-                target = self.toolbox.destination.open_folder(group.target, create=True)
+                target = self.toolbox.destination_of(group.source).open_folder(
+                    group.target, create=True
+                )
                 self.opened.append(target)
                 self._transfer_files(group, source, target)
         except StorageUnavailable:
@@ -150,9 +152,10 @@ class _Slice:
     def _publish(self) -> None:
         if not self.staged:
             return
-        self.toolbox.destination.make_durable()
+        sources = {staged.group.source for staged in self.staged}
+        self.toolbox.make_durable(sources)
         results = [publish(staged, self.toolbox) for staged in self.staged]
-        self.toolbox.destination.make_durable()
+        self.toolbox.make_durable(sources)
         for staged, result in zip(self.staged, results, strict=True):
             self._record(staged.group, staged.planned, result)
         self.staged.clear()

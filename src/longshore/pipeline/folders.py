@@ -43,14 +43,14 @@ def run(payload: bytes, toolbox: Toolbox) -> FolderReply:
             records.append(_failed(found, error, work.next_place + settled, toolbox))
         settled += 1
     if lost is None:
-        toolbox.destination.make_durable()
+        toolbox.make_durable({found.source for found in done})
     rest = FoldersWork(work.folders[settled:], work.next_place + settled)
     remaining = PackedWork(len(rest.folders), 0, encode(rest)) if rest.folders else None
     return FolderReply(done, records, remaining, toolbox.warnings, lost)
 
 
 def _settle(found: FoundFolder, toolbox: Toolbox) -> None:
-    with toolbox.destination.open_folder(found.target, create=True) as folder:
+    with toolbox.destination_of(found.source).open_folder(found.target, create=True) as folder:
         warn_of_lost(folder.set_metadata(b"", metadata_of(found.entry)), toolbox)
 
 

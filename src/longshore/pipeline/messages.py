@@ -19,7 +19,7 @@ from longshore.domain.entry import Entry
 from longshore.domain.errors import FileFailure, Side
 from longshore.domain.outcome import Outcome
 from longshore.domain.storage import StorageAddress
-from longshore.domain.task import ConflictResolution
+from longshore.domain.task import ConflictResolution, WorkflowAction
 
 PLACES_PER_WORK = 1 << 24
 """A record's number is `work id * PLACES_PER_WORK + place`, unique and in the order of the work.
@@ -47,6 +47,7 @@ class Source(msgspec.Struct, frozen=True, array_like=True):
     target_name: bytes  # its new name there; b"" = its own
     root_id: int | None  # catalogue root its files belong to
     optional: bool  # one of several storages of a pool: the path may lie on another of them
+    destination: int = 0  # index into the plan's destinations: each pair is a source of its own
 
 
 class Destination(msgspec.Struct, frozen=True, array_like=True):
@@ -65,7 +66,7 @@ class ExecutionPlan(msgspec.Struct, frozen=True, array_like=True):
     execution_id: int
     task_id: int
     sources: list[Source]
-    destination: Destination
+    destinations: list[Destination]  # none where the action needs none
     conflict: ConflictResolution
     checksum: ChecksumKind
     verify: bool  # read back and compare before publishing
@@ -74,6 +75,7 @@ class ExecutionPlan(msgspec.Struct, frozen=True, array_like=True):
     slice_seconds: float
     batch_files: int
     batch_bytes: int
+    action: WorkflowAction = WorkflowAction.COPY
 
 
 # ----------------------------------------------------------------------------------- scan

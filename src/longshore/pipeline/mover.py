@@ -37,12 +37,12 @@ class _Opened:
 
     plan: ExecutionPlan
     sources: list[StorageHandler]
-    destination: StorageHandler
+    destinations: list[StorageHandler]
     chain: FilterChain | None = None
     chain_opened: bool = False
 
     def close(self) -> None:
-        for handler in (*self.sources, self.destination):
+        for handler in (*self.sources, *self.destinations):
             handler.close()
         if self.chain is not None:
             self.chain.close()
@@ -66,7 +66,7 @@ class Mover:
             plan=opened.plan,
             work_id=order.work_id,
             sources=opened.sources,
-            destination=opened.destination,
+            destinations=opened.destinations,
             chain=lambda: self._chain(opened),
             deadline=self.monotonic() + opened.plan.slice_seconds,
             monotonic=self.monotonic,
@@ -93,7 +93,7 @@ class Mover:
             opened = _Opened(
                 plan=plan,
                 sources=[self.open_storage(source.storage) for source in plan.sources],
-                destination=self.open_storage(plan.destination.storage),
+                destinations=[self.open_storage(each.storage) for each in plan.destinations],
             )
         self._opened[encoded] = opened
         while len(self._opened) > PLANS_KEPT:

@@ -36,10 +36,13 @@ def find_published(
     target: Folder,
     toolbox: Toolbox,
     *,
+    resolution: int,
     fresh: bool,
 ) -> Published | None:
-    """The published file with this source's size, time and content, if there is one."""
-    resolution = toolbox.destination.capabilities.time_resolution_nanoseconds
+    """The published file with this source's size, time and content, if there is one.
+
+    `resolution` is the step in nanoseconds in which the destination keeps times.
+    """
     for name in final_names(planned.target_name, mode):
         standing = look(target, name)
         if standing is None:

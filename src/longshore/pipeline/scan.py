@@ -199,12 +199,14 @@ class _Scan:
         """The destination's listing, from the first name on that will be asked for."""
         renamed = self.toolbox.plan.sources[folder.source].target_name and folder.only
         return Standing(
-            self.toolbox.destination, folder.target, after=b"" if renamed else folder.after
+            self.toolbox.destination_of(folder.source),
+            folder.target,
+            after=b"" if renamed else folder.after,
         )
 
     def _verdict(self, folder: ScanFolder, entry: Entry, standing: Standing) -> Verdict:
         found = standing.at(self._target_name(folder, entry))
-        resolution = self.toolbox.destination.capabilities.time_resolution_nanoseconds
+        resolution = self.toolbox.resolution_of(folder.source)
         return verdict(entry, found, self.toolbox.plan, resolution)
 
     def _plan(self, folder: ScanFolder, entry: Entry, decided: Verdict) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ class Toolbox:
     plan: ExecutionPlan
     work_id: int
     sources: list[StorageHandler]  # by index of the plan's sources
-    destination: StorageHandler
+    destinations: list[StorageHandler]  # by index of the plan's destinations
     chain: Callable[[], FilterChain | None]
     deadline: float
     monotonic: Callable[[], float]
@@ -34,6 +34,19 @@ class Toolbox:
     buffer: memoryview
     verifications: dict[int, Any]  # unfinished read-backs of big files, by work id
     warnings: list[str] = field(default_factory=list)
+
+    def destination_of(self, source: int) -> StorageHandler:
+        """Where the files of this source go."""
+        return self.destinations[self.plan.sources[source].destination]
+
+    def resolution_of(self, source: int) -> int:
+        """The step in nanoseconds in which the source's destination keeps times."""
+        return self.destination_of(source).capabilities.time_resolution_nanoseconds
+
+    def make_durable(self, sources: Iterable[int]) -> None:
+        """Let everything written for these sources survive a power loss."""
+        for index in {self.plan.sources[source].destination for source in sources}:
+            self.destinations[index].make_durable()
 
     def time_is_up(self) -> bool:
         return self.monotonic() >= self.deadline

@@ -114,7 +114,10 @@ def _transfer(
             return Finished(entry=planned.entry, outcome=decided)
         mode = decided
     if not fresh or mode is CopyMode.RENAME:
-        published = find_published(planned, mode, source, target, toolbox, fresh=fresh)
+        resolution = toolbox.resolution_of(group.source)
+        published = find_published(
+            planned, mode, source, target, toolbox, resolution=resolution, fresh=fresh
+        )
         if published is not None:
             return Finished(
                 entry=published.entry,
