@@ -378,6 +378,8 @@ task_executions = Table(
     Column("bandwidth", BigInteger),  # bytes per second
     Column("active_seconds", Float, nullable=False),  # time spent calculating or in progress
     Column("plan", LargeBinary, nullable=False),  # msgpack of pipeline.messages.ExecutionPlan
+    Column("facts", Text),  # JSON: what ran, for the manifest; see engine/facts.py
+    Column("outcomes_removed", BigInteger),  # when its per-file records began to be removed
 )
 Index("ix_task_executions_status", task_executions.c.status)
 
@@ -407,6 +409,38 @@ jobs = Table(
     Column("creation_ns", BigInteger, nullable=False),
 )
 Index("ix_jobs_status", jobs.c.status, jobs.c.creation_ns)
+
+# -------------------------------------------------------------------------------- control
+
+task_limits = Table(
+    "task_limits",
+    state,
+    Column(
+        "task_id",
+        Identity,
+        ForeignKey("tasks.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("bandwidth", BigInteger, nullable=False),  # bytes per second; no row = no limit
+)
+
+storage_limits = Table(
+    "storage_limits",
+    state,
+    Column("storage_kind", SmallInteger, primary_key=True),  # domain.storage.StorageKind
+    Column("storage_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("bandwidth", BigInteger),  # bytes per second, null = no limit
+    Column("slots", Integer),  # orders at once, null = the configured default
+)
+
+# What the controller knows of why executions wait: written when it changes, empty at its start.
+waits = Table(
+    "waits",
+    state,
+    Column("execution_id", BigInteger, primary_key=True, autoincrement=False),  # 0 = the queue
+    Column("reasons", Text, nullable=False),  # JSON list of domain.waiting.Reason
+)
 
 # --------------------------------------------------------------------------------- engine
 
@@ -477,9 +511,15 @@ execution_files = Table(
     Column("callback_id", BigInteger),  # the callback that refused or failed
     Column("attempts", SmallInteger, nullable=False),
     Column("finished_ns", BigInteger, nullable=False),
+    Column("source", SmallInteger),  # index into the plan's sources, each with one destination
     sqlite_with_rowid=False,
 )
-Index("ix_execution_files_outcome", execution_files.c.execution_id, execution_files.c.outcome)
+Index(
+    "ix_execution_files_outcome",
+    execution_files.c.execution_id,
+    execution_files.c.outcome,
+    execution_files.c.number,
+)
 Index("ix_execution_files_file", execution_files.c.execution_id, execution_files.c.file_id)
 
 # ------------------------------------------------------------------------------ catalogue

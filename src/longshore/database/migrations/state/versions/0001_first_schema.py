@@ -207,6 +207,8 @@ def upgrade() -> None:
         sa.Column("bandwidth", sa.BigInteger(), nullable=True),
         sa.Column("active_seconds", sa.Float(), nullable=False),
         sa.Column("plan", sa.LargeBinary(), nullable=False),
+        sa.Column("facts", sa.Text(), nullable=True),
+        sa.Column("outcomes_removed", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["owner_id"], ["users.id"], name=op.f("fk_task_executions_owner_id")
         ),
@@ -508,3 +510,31 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_task_schedules_next", "task_schedules", ["done", "next"], unique=False)
+    op.create_table(
+        "task_limits",
+        sa.Column(
+            "task_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("bandwidth", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["task_id"], ["tasks.id"], name=op.f("fk_task_limits_task_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("task_id", name=op.f("pk_task_limits")),
+    )
+    op.create_table(
+        "storage_limits",
+        sa.Column("storage_kind", sa.SmallInteger(), nullable=False),
+        sa.Column("storage_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("bandwidth", sa.BigInteger(), nullable=True),
+        sa.Column("slots", sa.Integer(), nullable=True),
+        sa.PrimaryKeyConstraint("storage_kind", "storage_id", name=op.f("pk_storage_limits")),
+    )
+    op.create_table(
+        "waits",
+        sa.Column("execution_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("reasons", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("execution_id", name=op.f("pk_waits")),
+    )
