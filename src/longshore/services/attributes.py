@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import IntegrityError
 
 from longshore.database.query import INTEGER_MAXIMUM
-from longshore.services.errors import Kind, Problems
+from longshore.services.errors import BASE, Invalid, Kind, Problem, Problems
 
 NAME_CHARACTERS_MAXIMUM = 255
 COMMENT_CHARACTERS_MAXIMUM = 65_535
@@ -75,3 +79,24 @@ def parse_id(identifier: str) -> int | None:
         return None
     number = int(identifier)
     return number if number <= INTEGER_MAXIMUM else None
+
+
+@contextmanager
+def refusing_duplicates(attribute: str, value: object) -> Iterator[None]:
+    """Makes `taken` of a value that somebody else took between the check and the insertion.
+
+    That happens on PostgreSQL only; on SQLite one transaction writes at a time.
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        raise Invalid(Problem(attribute, Kind.TAKEN, value=value)) from error
+
+
+@contextmanager
+def refusing_use(note: str) -> Iterator[None]:
+    """Makes a refusal of a removal that somebody's new use of the row forbids (see above)."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise Invalid(Problem(BASE, Kind.FROZEN, note=note)) from error

@@ -15,7 +15,7 @@ from longshore.database.query import Page, count, find_id
 from longshore.database.rows import Listed
 from longshore.database.tables import user_configurations
 from longshore.database.users import Configuration
-from longshore.services.attributes import check_given, check_text
+from longshore.services.attributes import check_given, check_text, refusing_duplicates
 from longshore.services.context import Context
 from longshore.services.errors import BASE, Kind, NotFound, Problems
 from longshore.services.input import Input, Words
@@ -47,7 +47,7 @@ def create(context: Context, principal: Principal, body: Mapping[str, Any]) -> C
     given = ConfigurationInput.read(body, problems).given()
     values: dict[str, Any] = {"key": None, "value": None} | given
     values["user_id"] = principal.user_id
-    with writing(context.database.state) as connection:
+    with refusing_duplicates("key", values["key"]), writing(context.database.state) as connection:
         _check(connection, problems, values, None)
         _check_room(connection, principal)
         return Configuration(id=rows.add(connection, user_configurations, values), **values)
@@ -58,7 +58,10 @@ def update(
 ) -> Configuration:
     problems = Problems()
     given = ConfigurationInput.read(body, problems).given()
-    with writing(context.database.state) as connection:
+    with (
+        refusing_duplicates("key", given.get("key")),
+        writing(context.database.state) as connection,
+    ):
         current = _resolve(connection, principal, identifier)
         values = asdict(current) | given
         _check(connection, problems, values, current)

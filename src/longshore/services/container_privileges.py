@@ -19,7 +19,7 @@ from longshore.database.rows import Listed
 from longshore.database.tables import container_privileges
 from longshore.domain.storage import GuestRight
 from longshore.services import containers
-from longshore.services.attributes import check_given, check_text, parse_id
+from longshore.services.attributes import check_given, check_text, parse_id, refusing_duplicates
 from longshore.services.context import Context
 from longshore.services.errors import Kind, NotFound, Problems
 from longshore.services.input import Input, Words
@@ -57,7 +57,7 @@ def create(
     problems = Problems()
     given = PrivilegeInput.read(body, problems).given()
     values: dict[str, Any] = {"name": None, "type": None, "privilege": None} | given
-    with writing(context.database.state) as connection:
+    with refusing_duplicates("name", values["name"]), writing(context.database.state) as connection:
         owner = containers.resolve(connection, container)
         values["container_id"] = owner.id
         _check(connection, problems, values, None)
@@ -74,7 +74,10 @@ def update(
     principal.require_administrator(CONTROLLER, "update")
     problems = Problems()
     given = PrivilegeInput.read(body, problems).given()
-    with writing(context.database.state) as connection:
+    with (
+        refusing_duplicates("name", given.get("name")),
+        writing(context.database.state) as connection,
+    ):
         owner = containers.resolve(connection, container)
         current = _resolve(connection, owner.id, identifier)
         values = asdict(current) | given

@@ -28,6 +28,8 @@ from longshore.services.attributes import (
     check_range,
     check_root_name,
     check_text,
+    refusing_duplicates,
+    refusing_use,
 )
 from longshore.services.context import Context
 from longshore.services.errors import BASE, Invalid, Kind, NotFound, Problem, Problems
@@ -74,6 +76,7 @@ def create(context: Context, principal: Principal, body: Mapping[str, Any]) -> C
     with reading(context.database.state) as connection:
         _check(connection, problems, values, None)
     with (
+        refusing_duplicates("name", values["name"]),
         roots.new_root(context, values["name"]) as root_id,
         writing(context.database.state) as connection,
     ):
@@ -106,7 +109,7 @@ def update(
 def destroy(context: Context, principal: Principal, identifier: str) -> None:
     """Remove the container if nothing needs it and nothing lies in it."""
     principal.require_administrator(CONTROLLER, "destroy")
-    with writing(context.database.state) as connection:
+    with refusing_use("a task uses the container"), writing(context.database.state) as connection:
         current = resolve(connection, identifier)
         folder = context.containers_folder / current.folder
         problems = Problems()

@@ -17,7 +17,14 @@ from longshore.database.query import Page, find_id
 from longshore.database.rows import Listed
 from longshore.database.tables import nas
 from longshore.domain.storage import NasType
-from longshore.services.attributes import check_comment, check_given, check_price, check_text
+from longshore.services.attributes import (
+    check_comment,
+    check_given,
+    check_price,
+    check_text,
+    refusing_duplicates,
+    refusing_use,
+)
 from longshore.services.context import Context
 from longshore.services.errors import BASE, Kind, NotFound, Problems
 from longshore.services.input import Input, Words
@@ -49,7 +56,7 @@ def create(context: Context, principal: Principal, body: Mapping[str, Any]) -> N
     problems = Problems()
     given = NasInput.read(body, problems).given()
     values: dict[str, Any] = dict.fromkeys(NasInput.model_fields) | given
-    with writing(context.database.state) as connection:
+    with refusing_duplicates("name", values["name"]), writing(context.database.state) as connection:
         _check(connection, problems, values, None)
         nas_id = rows.add(connection, nas, values)
         return Nas(id=nas_id, **values)
@@ -59,7 +66,10 @@ def update(context: Context, principal: Principal, identifier: str, body: Mappin
     principal.require_administrator(CONTROLLER, "update")
     problems = Problems()
     given = NasInput.read(body, problems).given()
-    with writing(context.database.state) as connection:
+    with (
+        refusing_duplicates("name", given.get("name")),
+        writing(context.database.state) as connection,
+    ):
         current = resolve(connection, identifier)
         values = asdict(current) | given
         _check(connection, problems, values, current)
@@ -69,7 +79,7 @@ def update(context: Context, principal: Principal, identifier: str, body: Mappin
 
 def destroy(context: Context, principal: Principal, identifier: str) -> None:
     principal.require_administrator(CONTROLLER, "destroy")
-    with writing(context.database.state) as connection:
+    with refusing_use("the NAS still has shares"), writing(context.database.state) as connection:
         current = resolve(connection, identifier)
         problems = Problems()
         if nas_rows.has_shares(connection, current.id):

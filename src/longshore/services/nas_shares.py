@@ -17,7 +17,7 @@ from longshore.database.query import Page, find_id
 from longshore.database.rows import Listed
 from longshore.database.tables import nas_shares
 from longshore.services import mount_points, nas, pool_lookup
-from longshore.services.attributes import check_text
+from longshore.services.attributes import check_text, refusing_duplicates
 from longshore.services.context import Context
 from longshore.services.errors import BASE, Kind, NotFound, Problems
 from longshore.services.input import Input, Words
@@ -63,7 +63,7 @@ def create(
     given = NasShareInput.read(body, problems).given()
     values: dict[str, Any] = dict.fromkeys(NasShareInput.model_fields) | given
     _check_options(context, problems, values["options"])
-    with writing(context.database.state) as connection:
+    with refusing_duplicates("name", values["name"]), writing(context.database.state) as connection:
         owner = nas.resolve(connection, nas_identifier)
         _check(connection, problems, values, owner.id, None)
         stored = _stored(context, values) | {"nas_id": owner.id, "pool_id": None}
@@ -85,7 +85,10 @@ def update(
     # A folder that is gone for the moment must not stop other changes.
     if given.get("options", before.options) != before.options:
         _check_options(context, problems, given["options"])
-    with writing(context.database.state) as connection:
+    with (
+        refusing_duplicates("name", given.get("name")),
+        writing(context.database.state) as connection,
+    ):
         current = resolve(connection, parent, identifier)
         _check(connection, problems, asdict(current) | given, current.nas_id, current)
         stored = _stored(context, given)

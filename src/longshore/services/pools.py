@@ -25,6 +25,8 @@ from longshore.services.attributes import (
     check_given,
     check_root_name,
     check_text,
+    refusing_duplicates,
+    refusing_use,
 )
 from longshore.services.context import Context
 from longshore.services.errors import BASE, Kind, Problems
@@ -76,7 +78,11 @@ def create(context: Context, principal: Principal, body: Mapping[str, Any]) -> P
         _check(connection, problems, values, members, current=None)
     is_primary = values["type"] == PoolType.PRIMARY
     root = roots.new_root(context, values["name"]) if is_primary else nullcontext(None)
-    with root as root_id, writing(context.database.state) as connection:
+    with (
+        refusing_duplicates("name", values["name"]),
+        root as root_id,
+        writing(context.database.state) as connection,
+    ):
         _check(connection, problems, values, members, current=None)
         stored = values | {"root_id": root_id}
         pool = Pool(id=rows.add(connection, pools, stored), **stored)
@@ -91,7 +97,10 @@ def update(
     problems = Problems()
     given = PoolInput.read(body, problems).given()
     members = MembersInput.read(body, problems).given()
-    with writing(context.database.state) as connection:
+    with (
+        refusing_duplicates("name", given.get("name")),
+        writing(context.database.state) as connection,
+    ):
         current = resolve(connection, identifier)
         for name in ("type", "content"):
             # What a client sends back as it read it is no change.
@@ -110,7 +119,7 @@ def update(
 def destroy(context: Context, principal: Principal, identifier: str) -> None:
     """Remove the pool; its storages stay, in no pool."""
     principal.require_administrator(CONTROLLER, "destroy")
-    with writing(context.database.state) as connection:
+    with refusing_use("a task uses the pool"), writing(context.database.state) as connection:
         current = resolve(connection, identifier)
         problems = Problems()
         if pool_rows.is_used(connection, current.id):

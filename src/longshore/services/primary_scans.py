@@ -17,7 +17,7 @@ from longshore.database.pools import PrimaryScan
 from longshore.database.tables import primary_scans
 from longshore.domain.storage import PoolType
 from longshore.services import pool_lookup
-from longshore.services.attributes import check_given
+from longshore.services.attributes import check_given, refusing_duplicates
 from longshore.services.context import Context
 from longshore.services.errors import Kind, NotFound, Problems
 from longshore.services.input import Input, Switch
@@ -56,7 +56,7 @@ def create(
     problems = Problems()
     given = PrimaryScanInput.read(body, problems).given()
     values: dict[str, Any] = {"enabled": True, "operand": None, "unit": None} | given
-    with writing(context.database.state) as connection:
+    with refusing_duplicates("pool_id", pool), writing(context.database.state) as connection:
         owner = pool_lookup.resolve(connection, pool)
         if owner.type != PoolType.PRIMARY:
             note = "only primary pools are scanned"

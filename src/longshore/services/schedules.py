@@ -23,7 +23,7 @@ from longshore.domain.schedule import (
     initial_state,
     parse_schedule,
 )
-from longshore.services.attributes import check_text
+from longshore.services.attributes import check_text, refusing_duplicates
 from longshore.services.context import Context
 from longshore.services.errors import Kind, NotFound, Problems
 from longshore.services.input import Input, Switch, Words
@@ -58,7 +58,7 @@ def create(
     schedule = _parsed(problems, given.rrule, now)
     # Computed before the transaction: a rule may take its 50 ms to be found without occurrence.
     state = None if schedule is None else asdict(initial_state(schedule, now))
-    with writing(context.database.state) as connection:
+    with refusing_duplicates("task_id", task), writing(context.database.state) as connection:
         owner = require(connection, principal, task)
         if schedule_rows.of_task(connection, owner.id) is not None:
             problems.add("task_id", Kind.TAKEN, value=owner.id)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import secrets
 import unicodedata
+from contextlib import suppress
 
 from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import IntegrityError
 
 from longshore.database import rows
 from longshore.database import users as user_rows
@@ -118,9 +120,11 @@ def user_of_token(database: Database, name: str, now: int) -> User:
         known = user_rows.fetch_named(connection, name)
     if known is not None:
         return known
-    with writing(database.state) as connection:
+    # On PostgreSQL another request of the same user may add the row at the same time.
+    with suppress(IntegrityError), writing(database.state) as connection:
         if user_rows.fetch_named(connection, name) is None:
             _insert(connection, name, NO_PASSWORD, administrator=False, now=now)
+    with reading(database.state) as connection:
         return _resolve(connection, name)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from sqlalchemy import insert, update
@@ -122,6 +124,35 @@ def test_pools_containers_and_their_trees(context: Context) -> None:
     containers.destroy(context, ADMIN, "projects")
     with pytest.raises(NotFound):
         files.show(context, ADMIN, Scope(), str(container.root_id))
+
+
+def test_one_of_many_who_want_the_same_name_gets_it(context: Context) -> None:
+    body = {"name": "same", "type": "primary", "content": "nas"}
+    together = Barrier(8)
+
+    def create(_: int) -> str:
+        together.wait(timeout=30)
+        try:
+            pools.create(context, ADMIN, body)
+        except Invalid as error:
+            return ",".join(f"{each.attribute} {each.kind}" for each in error.problems)
+        return "made"
+
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = sorted(threads.map(create, range(8)))
+    assert outcomes == ["made", *["name taken"] * 7]
+    assert files.index(context, ADMIN, Scope(), Page()).count == 1
+
+
+def test_one_new_user_of_tokens_is_added_once(context: Context) -> None:
+    together = Barrier(8)
+
+    def come(_: int) -> int:
+        together.wait(timeout=30)
+        return users.user_of_token(context.database, "tina", NOW).id
+
+    with ThreadPoolExecutor(8) as threads:
+        assert len(set(threads.map(come, range(8)))) == 1
 
 
 def test_only_schedules_that_wait_for_something_are_pending(context: Context) -> None:
