@@ -16,7 +16,8 @@ LOG_COLUMNS = execution_log.c
 CORRECT = (TaskStatus.DONE.value, TaskStatus.FINISHED_WITH_WARNINGS.value)
 """Statuses of executions that did their work."""
 
-_SHOWN = [column for column in COLUMNS if column.name not in {"plan", "active_seconds"}]
+_HIDDEN = {"plan", "facts", "active_seconds", "outcomes_removed"}
+_SHOWN = [column for column in COLUMNS if column.name not in _HIDDEN]
 
 
 def _number(column: ColumnElement[Any], *, nullable: bool = False) -> Filterable:

@@ -67,6 +67,7 @@ def upgrade() -> None:
         sa.Column("callback_id", sa.BigInteger(), nullable=True),
         sa.Column("attempts", sa.SmallInteger(), nullable=False),
         sa.Column("finished_ns", sa.BigInteger(), nullable=False),
+        sa.Column("source", sa.SmallInteger(), nullable=True),
         sa.PrimaryKeyConstraint("execution_id", "number", name=op.f("pk_execution_files")),
         sqlite_with_rowid=False,
     )
@@ -74,7 +75,10 @@ def upgrade() -> None:
         "ix_execution_files_file", "execution_files", ["execution_id", "file_id"], unique=False
     )
     op.create_index(
-        "ix_execution_files_outcome", "execution_files", ["execution_id", "outcome"], unique=False
+        "ix_execution_files_outcome",
+        "execution_files",
+        ["execution_id", "outcome", "number"],
+        unique=False,
     )
     op.create_table(
         "identifiers",
