@@ -239,6 +239,7 @@ class Recorder:
             "callback_id": record.callback_id or None,
             "attempts": record.attempts,
             "finished_ns": record.finished_ns,
+            "source": record.source,
         }
 
     def _checksum_kind(self, record: Record) -> str | None:
