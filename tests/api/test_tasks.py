@@ -169,6 +169,20 @@ def test_a_new_end_is_checked_against_the_stored_workflow(user: TestClient) -> N
     }
 
 
+def test_a_change_may_depend_on_the_state_that_was_seen(user: TestClient) -> None:
+    create(user, "x")
+    path = f"{TASKS}/x"
+    seen = user.get(path).headers["etag"]
+    first = user.put(path, json={"priority": 9}, headers={"If-Match": f'"other", {seen}'})
+    assert first.status_code == 200
+    late = user.put(path, json={"priority": 1}, headers={"If-Match": seen})
+    assert late.status_code == 412
+    assert late.json()["details"] == {"base": [{"error": "precondition_failed"}]}
+    assert user.get(path).json()["priority"] == 9
+    again = user.put(path, json={"priority": 2}, headers={"If-Match": first.headers["etag"]})
+    assert again.status_code == 200
+
+
 def test_a_change_of_a_part_is_a_change_of_the_task(user: TestClient, context: Context) -> None:
     task = create(user, "x")
     set_columns(context, task["id"], modification_date=5, modification_username="nobody")

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Row
 from starlette.responses import Response
 
+from longshore.api.entity_tags import check_match, entity_tag
 from longshore.api.rendering import (
     date,
     empty_response,
@@ -96,7 +97,7 @@ def index_tasks(call: Call) -> Response:
 )
 def create_task(call: Call) -> Response:
     task = tasks.create(call.context, call.principal, *call.read(tasks.TaskInput))
-    return json_response(render(task), status=201)
+    return _tagged(task, status=201)
 
 
 @routes.add(
@@ -109,7 +110,7 @@ def create_task(call: Call) -> Response:
     responses={200: "task"},
 )
 def show_task(call: Call) -> Response:
-    return json_response(render(tasks.show(call.context, call.principal, call.path("task_id"))))
+    return _tagged(tasks.show(call.context, call.principal, call.path("task_id")))
 
 
 @routes.add(
@@ -123,9 +124,15 @@ def show_task(call: Call) -> Response:
     body="task",
 )
 def update_task(call: Call) -> Response:
-    given = call.read(tasks.TaskInput)
-    task = tasks.update(call.context, call.principal, call.path("task_id"), *given)
-    return json_response(render(task))
+    wanted = call.headers.get("if-match")
+    task = tasks.update(
+        call.context,
+        call.principal,
+        call.path("task_id"),
+        *call.read(tasks.TaskInput),
+        check_present=lambda present: check_match(wanted, render(present)),
+    )
+    return _tagged(task)
 
 
 @routes.add(
@@ -140,6 +147,11 @@ def update_task(call: Call) -> Response:
 def destroy_task(call: Call) -> Response:
     tasks.destroy(call.context, call.principal, call.path("task_id"))
     return empty_response()
+
+
+def _tagged(task: Row[Any], *, status: int = 200) -> Response:
+    shown = render(task)
+    return json_response(shown, status=status, headers={"ETag": entity_tag(shown)})
 
 
 def _request(action: TaskAction) -> Endpoint:

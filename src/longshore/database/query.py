@@ -452,13 +452,44 @@ def _unindexed_postgresql(element: _Unindexed, compiler: SQLCompiler, **options:
     return compiler.process(next(iter(element.clauses)), **options)
 
 
+class _Computed(GenericFunction[Any]):
+    """The expression's value in a form for which neither database uses an index to sort."""
+
+    name = "longshore_computed"
+    inherit_cache = True
+
+    def __init__(self, expression: ColumnElement[Any]) -> None:
+        super().__init__(expression)
+        self.type = expression.type
+
+
+@compiles(_Computed, "sqlite")
+def _computed_sqlite(element: _Computed, compiler: SQLCompiler, **options: Any) -> str:
+    return f"+{compiler.process(next(iter(element.clauses)), **options)}"
+
+
+@compiles(_Computed, "postgresql")
+def _computed_postgresql(element: _Computed, compiler: SQLCompiler, **options: Any) -> str:
+    nothing = "|| ''" if isinstance(element.type, String) else "+ 0"
+    return f"({compiler.process(next(iter(element.clauses)), **options)} {nothing})"
+
+
 def unindexed(filterables: Filterables, names: Container[str] | None = None) -> Filterables:
-    """The same, without the indexes of these names (None = of all)."""
+    """The same to filter by, without the indexes of these names (None = of all)."""
     return {
         name: replace(each, expression=_Unindexed(each.expression))
         if isinstance(each, Filterable) and (names is None or name in names)
         else each
         for name, each in filterables.items()
+    }
+
+
+def computed(sortables: Filterables) -> dict[str, Filterable]:
+    """The same to sort by, without indexes."""
+    return {
+        name: replace(each, expression=_Computed(each.expression))
+        for name, each in sortables.items()
+        if isinstance(each, Filterable)
     }
 
 

@@ -14,6 +14,7 @@ from longshore.database.query import (
     Kind,
     Page,
     Related,
+    computed,
     conditions,
     find_id,
     unindexed,
@@ -112,10 +113,7 @@ SORTABLES: Filterables = {
 }
 
 _UNINDEXED_FILTERABLES = unindexed(FILTERABLES)
-_UNINDEXED_SORTABLES = unindexed(SORTABLES)
-_UNSORTED_ID = unindexed({"id": _required("id", Kind.INTEGER)})["id"]
-assert isinstance(_UNSORTED_ID, Filterable)
-_ID_WITHOUT_INDEX = _UNSORTED_ID.expression
+_COMPUTED_SORTABLES = computed(SORTABLES)
 
 
 def _is_counted(page: Page) -> bool:
@@ -159,7 +157,7 @@ def arrangement(owner_id: int | None, page: Page) -> Callable[[Connection, int],
         if matches * matches > wanted * everything:
             return _UNINDEXED_FILTERABLES, SORTABLES, COLUMNS.id
         by_filters = FILTERABLES if _is_counted(page) else _RANGES_FIRST
-        return by_filters, _UNINDEXED_SORTABLES, _ID_WITHOUT_INDEX
+        return by_filters, _COMPUTED_SORTABLES, _COMPUTED_SORTABLES["id"].expression
 
     return arrange
 

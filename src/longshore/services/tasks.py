@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -115,10 +115,16 @@ def update(
     identifier: str,
     given: TaskInput,
     problems: Problems,
+    *,
+    check_present: Callable[[Row[Any]], None] = lambda _: None,
 ) -> Row[Any]:
-    """The changed task. Raises NotFound, Invalid."""
+    """The changed task. Raises NotFound, Invalid, and what `check_present` raises.
+
+    `check_present` sees the task as it is before the change, with nobody in between.
+    """
     with writing(context.database.state) as connection:
         task = require(connection, principal, identifier)
+        check_present(task)
         columns = _columns(given)
         _check_frozen(task, columns, problems)
         _check({**_workflow(task), **given.given()}, problems)
