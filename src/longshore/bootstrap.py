@@ -14,16 +14,28 @@ import os
 import socket
 import sys
 import time
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longshore import config as configuration
+from longshore import faults
 from longshore.config import Config
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
     from fastapi import FastAPI
 
-    from longshore.callbacks import FilterChain
+    from longshore.callbacks import (
+        FilterChain,
+        InvalidScript,
+        Language,
+        Limits,
+        SandboxReport,
+    )
     from longshore.database.connection import Database
     from longshore.domain.storage import StorageAddress
     from longshore.pipeline.messages import ExecutionPlan
@@ -41,8 +53,20 @@ def open_storage(address: StorageAddress) -> StorageHandler:
     if address.backend == "posix":
         from longshore.storage.backends.posix import PosixStorage
 
-        return PosixStorage(address.reference, os.fsencode(address.settings["root"]))
+        root = address.settings["root"]
+        return _with_faults(PosixStorage(address.reference, os.fsencode(root)), root)
     raise ValueError(f"there is no storage backend {address.backend!r}")
+
+
+def _with_faults(storage: StorageHandler, root: str) -> StorageHandler:
+    """The storage, or one that fails as a test wants it."""
+    planned = faults.storage_faults(root)
+    if planned is None:
+        return storage
+    from longshore.storage.wrappers.faults import FaultPlan, faults_from_json
+    from longshore.storage.wrappers.faulty import FaultyStorage
+
+    return FaultyStorage(storage, FaultPlan(faults_from_json(planned)), hook=lambda *_: faults.slow())
 
 
 def open_configured_database(
@@ -59,6 +83,46 @@ def open_configured_database(
     return database
 
 
+def callback_limits(config: Config) -> Limits:
+    """What callbacks may use. Raises InvalidConfiguration where settings contradict each other."""
+    from longshore.callbacks import Limits
+
+    names = [each.name for each in fields(Limits) if each.name != "languages"]
+    values = {name: getattr(config, f"callback_{name}") for name in names}
+    try:
+        return Limits(**values, languages=_languages(config.callback_languages))
+    except ValueError as error:
+        raise configuration.InvalidConfiguration(f"callback settings: {error}") from error
+
+
+def _languages(setting: str) -> frozenset[Language]:
+    from longshore.callbacks import Language
+
+    return frozenset(Language(name.strip()) for name in setting.split(",") if name.strip())
+
+
+def begin_callback_test(config: Config) -> Future[SandboxReport]:
+    """Whether this machine holds callbacks: tried beside the start of the process, then logged."""
+    from longshore.callbacks import begin_self_test
+    from longshore.observability import logger
+
+    def log(done: Future[SandboxReport]) -> None:
+        report = done.result()
+        write = logger("callbacks").info if report.ok else logger("callbacks").warning
+        write(
+            "self-test passed" if report.ok else "self-test failed: callbacks are off",
+            reason=report.reason,
+            languages=sorted(each.value for each in report.languages),
+            seccomp=report.seccomp,
+            landlock=report.landlock,
+            uid_dropped=report.uid_dropped,
+        )
+
+    report = begin_self_test(callback_limits(config))
+    report.add_done_callback(log)
+    return report
+
+
 def prepare_data_dir(config: Config) -> None:
     """Make the server's folders; the data folder is for its user alone."""
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -70,7 +134,6 @@ def prepare_data_dir(config: Config) -> None:
 
 def build_context(config: Config, database: Database) -> Context:
     """What the services of the api work with."""
-    from longshore.callbacks import validate
     from longshore.database.wakeup import waker
     from longshore.services.context import Context
     from longshore.services.secrets import open_secret_box
@@ -80,11 +143,30 @@ def build_context(config: Config, database: Database) -> Context:
         clock=time.time,
         wake=waker(database, config.data_dir),
         open_storage=open_storage,
-        validate_script=validate,
+        validate_script=_validation(config, begin_callback_test(config)),
         data_dir=config.data_dir,
         containers_folder=config.containers_folder,
         secrets=open_secret_box(config.data_dir),
     )
+
+
+def _validation(
+    config: Config, tested: Future[SandboxReport]
+) -> Callable[[str], InvalidScript | None]:
+    """How scripts are checked: none passes on a machine that does not hold callbacks."""
+    from longshore.callbacks import InvalidScript, SandboxUnavailable, validate
+
+    limits = callback_limits(config)
+
+    def checked(script: str) -> InvalidScript | None:
+        report = tested.result()
+        if not report.ok:
+            raise SandboxUnavailable(report.reason)
+        invalid = validate(script, limits=limits)
+        refusal = report.refusal(script)
+        return invalid or (InvalidScript(message=refusal) if refusal else None)
+
+    return checked
 
 
 def build_api(config: Config, database: Database) -> tuple[FastAPI, str | None]:
@@ -142,6 +224,7 @@ def run_controller(config: Config) -> None:
 
     database = open_configured_database(data_dir=config.data_dir)
     listener = Listener(database, config.data_dir)
+    callbacks_test = begin_callback_test(config)
 
     async def control() -> None:
         executor = LocalExecutor(
@@ -151,10 +234,11 @@ def run_controller(config: Config) -> None:
         )
         await Controller(
             config=config,
+            callbacks_test=callbacks_test,
             database=database,
             listener=listener,
             executor=executor,
-            clock=time.time,
+            clock=faults.clock_of(time.time),
             monotonic=time.monotonic,
             time_ns=time.time_ns,
         ).run()
@@ -172,13 +256,14 @@ def run_controller(config: Config) -> None:
 # --------------------------------------------------------------------------------- movers
 
 
-def open_filter(plan: ExecutionPlan) -> FilterChain | None:
+def open_filter(plan: ExecutionPlan, limits: Limits) -> FilterChain | None:
     """The callbacks of an execution, or None when it has none."""
     if not plan.callbacks:
         return None
     from longshore.callbacks import FilterChain
 
-    return FilterChain([(each.id, each.script) for each in plan.callbacks], task_id=plan.task_id)
+    callbacks = [(each.id, each.script) for each in plan.callbacks]
+    return FilterChain(callbacks, task_id=plan.task_id, limits=limits)
 
 
 def run_mover(config: Config, controller_pid: int) -> None:
@@ -188,7 +273,7 @@ def run_mover(config: Config, controller_pid: int) -> None:
 
     mover = Mover(
         open_storage=open_storage,
-        open_filter=open_filter,
+        open_filter=partial(open_filter, limits=callback_limits(config)),
         monotonic=time.monotonic,
         time_ns=time.time_ns,
     )
@@ -211,6 +296,7 @@ def main(arguments: list[str]) -> None:
 
     config = configuration.load()
     name = arguments[0]
+    faults.switch_on(os.environ.get(faults.VARIABLE))
     configure_logging(config.log_level, process=name)
     if name == "api":
         run_api(config)

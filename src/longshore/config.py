@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from longshore.domain.bandwidth import BANDWIDTH_MAXIMUM, parse_timetable
 from longshore.domain.errors import LongshoreError
+from longshore.domain.storage import SLOTS_MAXIMUM
 
 ENVIRONMENT_PREFIX = "LONGSHORE_"
 
@@ -23,9 +25,15 @@ class InvalidConfiguration(LongshoreError):
 
 
 def _setting(
-    default: Any, help_text: str, *, low: float | None = None, high: float | None = None
+    default: Any,
+    help_text: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    check: Callable[[Any], object] | None = None,
 ) -> Any:
-    metadata = {"help": help_text, "low": low, "high": high}
+    """A field; `check` raises a LongshoreError that says what is wrong with a value."""
+    metadata = {"help": help_text, "low": low, "high": high, "check": check}
     return field(default=default, metadata=metadata)
 
 
@@ -70,6 +78,24 @@ class Config:
     verify_by_reading_back: bool = _setting(
         True, "Read every written file back and compare its checksum before publishing it."
     )
+    bandwidth_bytes_per_second: int = _setting(
+        0,
+        "Bytes that all tasks together read from their sources per second; 0 = no limit.",
+        low=0,
+        high=BANDWIDTH_MAXIMUM,
+    )
+    bandwidth_timetable: str = _setting(
+        "",
+        "The same by the hours of the week, as `Mon-Fri 08:00-18:00 50M; Sat,Sun off`.",
+        check=parse_timetable,
+    )
+    storage_slots_default: int = _setting(
+        0,
+        "Work orders of all tasks at one storage at once, where it has no slots of its own; "
+        "0 = no limit.",
+        low=0,
+        high=SLOTS_MAXIMUM,
+    )
     storage_retry_seconds: float = _setting(
         300.0,
         "How long a task waits for a storage that is gone or full before it is stopped_by_system.",
@@ -111,6 +137,80 @@ class Config:
         "", "Users in this group of the groups claim are administrators; empty = nobody."
     )
     api_threads: int = _setting(16, "Requests answered at the same time.", low=1, high=256)
+    callback_languages: str = _setting(
+        "python,javascript", "Languages that callbacks may be written in; empty = no callbacks."
+    )
+    callback_soft_timeout_seconds: float = _setting(
+        1.0, "Computing time of a callback for one file; then that file fails.", low=0.01, high=600
+    )
+    callback_hard_timeout_seconds: float = _setting(
+        3.0,
+        "Silence of a callback after which its process is killed; at least 2.5 soft time-outs.",
+        low=0.1,
+        high=3600,
+    )
+    callback_start_timeout_seconds: float = _setting(
+        10.0, "How long the locked process of a callback may take to start.", low=0.1, high=600
+    )
+    callback_max_deaths: int = _setting(
+        5,
+        "Time-outs and deaths of one callback in one mover that end the execution.",
+        low=1,
+        high=1_000_000,
+    )
+    callback_budget_slack_seconds: float = _setting(
+        60.0, "Time a callback may use in one mover, besides that for each file.", low=0.1
+    )
+    callback_budget_seconds_per_file: float = _setting(
+        0.005, "Time a callback may use for each file, on average.", low=0.000_001
+    )
+    callback_memory_bytes: int = _setting(
+        256 * 1024 * 1024,
+        "Address space of a callback's process, its interpreter included.",
+        low=96 * 1024 * 1024,
+    )
+    callback_javascript_memory_bytes: int = _setting(
+        128 * 1024 * 1024, "Memory of a JavaScript callback inside its process.", low=1024 * 1024
+    )
+    callback_javascript_stack_bytes: int = _setting(
+        512 * 1024, "Stack of a JavaScript callback: how deep it may recurse.", low=16 * 1024
+    )
+    callback_script_bytes: int = _setting(
+        64 * 1024, "Longest script of a callback, in UTF-8.", low=1, high=64 * 1024
+    )
+    callback_request_frame_files: int = _setting(
+        1000, "Files put to a callback in one question.", low=1, high=100_000
+    )
+    callback_request_frame_bytes: int = _setting(
+        4 * 1024 * 1024,
+        "Size of one question to a callback.",
+        low=64 * 1024,
+        high=256 * 1024 * 1024,
+    )
+    callback_answer_frame_files: int = _setting(
+        512, "Files answered by a callback in one reply.", low=1, high=100_000
+    )
+    callback_answer_frame_bytes: int = _setting(
+        4 * 1024 * 1024, "Longest reply of a callback's process.", low=1, high=256 * 1024 * 1024
+    )
+    callback_error_text_characters: int = _setting(
+        300, "Where the text of a callback's error is cut.", low=1, high=2000
+    )
+    callback_log_lines: int = _setting(
+        100, "Lines a callback may print for one group of files.", low=1, high=10_000
+    )
+    callback_log_line_characters: int = _setting(
+        300, "Where a line that a callback prints is cut.", low=1, high=2000
+    )
+    callback_uid: int = _setting(
+        65534, "User that a callback's process becomes where the server is root.", low=1
+    )
+    callback_gid: int = _setting(
+        65534, "Group that a callback's process becomes where the server is root.", low=1
+    )
+    callback_landlock: str = _setting(
+        "prefer", "prefer, require or off: Landlock as the second lock around a callback."
+    )
 
     @property
     def containers_folder(self) -> Path:
@@ -193,6 +293,11 @@ def _checked(name: str, value: object) -> object:
         raise InvalidConfiguration(f"{name} is {parsed}, must be at least {low}")
     if high is not None and parsed > high:
         raise InvalidConfiguration(f"{name} is {parsed}, must be at most {high}")
+    if metadata["check"] is not None:
+        try:
+            metadata["check"](parsed)
+        except LongshoreError as error:
+            raise InvalidConfiguration(f"{name}: {error}") from error
     return parsed
 
 

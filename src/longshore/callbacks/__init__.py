@@ -16,7 +16,7 @@ from .errors import CallbackError, CallbackGaveUp, SandboxUnavailable
 from .filter import CallbackFilter
 from .language import language_of
 from .limits import DEFAULT_LIMITS, LandlockMode, Limits
-from .self_test import SandboxReport, self_test
+from .self_test import SandboxReport, begin_self_test, self_test
 from .validation import validate
 from .values import (
     Answer,
@@ -47,6 +47,7 @@ __all__ = [
     "SandboxUnavailable",
     "ScriptFailure",
     "Usage",
+    "begin_self_test",
     "language_of",
     "self_test",
     "validate",

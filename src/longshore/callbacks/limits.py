@@ -3,6 +3,8 @@
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from .values import Language
+
 LandlockMode = Literal["prefer", "require", "off"]
 
 MINIMUM_MEMORY_BYTES = 96 << 20
@@ -16,6 +18,9 @@ BYTES_PER_CHARACTER = 4
 
 FRAME_OVERHEAD_BYTES = 32
 """More than msgpack adds around one text, a line number and an index."""
+
+
+_NO_NUMBERS = frozenset({"landlock", "languages"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +65,11 @@ class Limits:
     # The second lock: use it where the kernel has it, insist on it, or leave it.
     landlock: LandlockMode = "prefer"
 
+    # Scripts in another language are refused; with none at all there are no callbacks.
+    languages: frozenset[Language] = frozenset(Language)
+
     def __post_init__(self) -> None:
-        for name in (f.name for f in fields(self) if f.name != "landlock"):
+        for name in (f.name for f in fields(self) if f.name not in _NO_NUMBERS):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be greater than 0")
         if self.landlock not in ("prefer", "require", "off"):

@@ -22,6 +22,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from .errors import SandboxUnavailable, WorkerLost
+from .language import switched_off
 from .limits import Limits
 from .values import Language, printable
 from .worker import frames, messages
@@ -52,6 +53,8 @@ class WorkerProcess:
     """
 
     def __init__(self, language: Language, limits: Limits) -> None:
+        if language not in limits.languages:
+            raise SandboxUnavailable(switched_off(language))
         self._limits = limits
         self._buffer = bytearray()
         self._process, self._write_fd, self._read_fd = _start(language, limits)

@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Thread
 from typing import Final
 
 import msgspec
 
 from .errors import SandboxUnavailable, WorkerLost
+from .language import NAMES, language_of
 from .limits import DEFAULT_LIMITS, Limits
 from .process import WorkerProcess
 from .values import Language, printable
@@ -46,21 +49,49 @@ class SandboxReport:
     languages: frozenset[Language] = frozenset()
     attempts: Mapping[str, str] = field(default_factory=dict)
 
+    def refusal(self, script: str) -> str | None:
+        """Why this script may not run on this machine; None when it may."""
+        if not self.ok:
+            return f"callbacks cannot run on this server: {self.reason}"
+        language = language_of(script)
+        if language not in self.languages:
+            return f"callbacks in {NAMES[language]} cannot run on this server"
+        return None
+
 
 def self_test(*, limits: Limits = DEFAULT_LIMITS) -> SandboxReport:
     """Try what a hostile script would try, in both languages' workers; never raises.
 
     Not ok as soon as one attempt goes through, a required feature is missing, or the Python worker
     does not start. `languages` holds those whose workers passed: without the QuickJS package
-    callbacks work, but only in Python.
+    callbacks work, but only in Python. A language that is switched off is not tried.
     """
+    if not limits.languages:
+        return SandboxReport(ok=False, reason="callbacks are switched off on this server")
+    if Language.PYTHON not in limits.languages:
+        return _tested(Language.JAVASCRIPT, limits)
     report = _tested(Language.PYTHON, limits)
-    if not report.ok:
+    if not report.ok or Language.JAVASCRIPT not in limits.languages:
         return report
     javascript = _tested(Language.JAVASCRIPT, limits)
     if javascript.seccomp and not javascript.ok:
         return javascript  # its worker starts and does not hold, which is worse than its absence
     return replace(report, languages=report.languages | javascript.languages)
+
+
+def begin_self_test(limits: Limits) -> Future[SandboxReport]:
+    """Start the self-test in a thread of its own, beside the start of a server's process."""
+    report: Future[SandboxReport] = Future()
+
+    def run() -> None:
+        try:
+            report.set_result(self_test(limits=limits))
+        except Exception as error:  # the top of the thread; the report's reader logs it
+            report.set_result(SandboxReport(ok=False, reason=f"the self-test failed: {error!r}"))
+
+    # A daemon: a server that is told to end does not wait for a worker that does not answer.
+    Thread(target=run, name="callbacks self-test", daemon=True).start()
+    return report
 
 
 def _tested(language: Language, limits: Limits) -> SandboxReport:

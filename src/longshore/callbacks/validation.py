@@ -2,7 +2,7 @@
 
 from .conversation import Conversation, InvalidScriptFound
 from .errors import WorkerLost
-from .language import language_of
+from .language import language_of, switched_off
 from .limits import DEFAULT_LIMITS, Limits
 from .values import InvalidScript
 
@@ -16,7 +16,11 @@ def validate(script: str, *, limits: Limits = DEFAULT_LIMITS) -> InvalidScript |
     SandboxUnavailable when no worker can be locked down: then no script can be used here. The
     script is never compiled in the calling process.
     """
-    return _wrong_text(script, limits) or _does_not_load(script, limits)
+    return (
+        _wrong_text(script, limits)
+        or _switched_off(script, limits)
+        or _does_not_load(script, limits)
+    )
 
 
 def _wrong_text(script: str, limits: Limits) -> InvalidScript | None:
@@ -32,6 +36,11 @@ def _wrong_text(script: str, limits: Limits) -> InvalidScript | None:
         message = f"the script has {size} bytes, at most {limits.script_bytes} are allowed"
         return InvalidScript(message=message)
     return None
+
+
+def _switched_off(script: str, limits: Limits) -> InvalidScript | None:
+    language = language_of(script)
+    return None if language in limits.languages else InvalidScript(message=switched_off(language))
 
 
 def _at(script: str, position: int, message: str) -> InvalidScript:

@@ -17,7 +17,7 @@ from longshore.domain.execution import (
     after,
 )
 from longshore.engine import lifecycle
-from longshore.engine.admission import CannotStart, admit
+from longshore.engine.admission import CannotStart, admit, require_callbacks
 from longshore.engine.floor import Floor
 from longshore.engine.run import Run, Wish
 from longshore.pipeline.messages import encode
@@ -47,6 +47,7 @@ def _run(floor: Floor, task: runs.TaskRow, job: Job) -> None:
     execution_id = floor.time_ns()
     with floor.state() as connection:
         admission = admit(connection, task, execution_id, floor.config)
+        require_callbacks(admission.plan, floor.callbacks_test.result())
         runs.create_execution(
             connection,
             execution_id,

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from longshore.callbacks import SandboxReport
 from longshore.config import Config
 from longshore.database import runs
 from longshore.domain import paths
@@ -126,6 +127,17 @@ def admit(
         action=WorkflowAction(task.workflow_action),
     )
     return Admission(plan=plan, source_type=source_type, destination_type=destination_type)
+
+
+def require_callbacks(plan: ExecutionPlan, report: SandboxReport) -> None:
+    """Return if this machine can hold the plan's callbacks. Raises CannotStart.
+
+    A task never runs without its callbacks, and they never run without their locks.
+    """
+    for callback in plan.callbacks:
+        refusal = report.refusal(callback.script)
+        if refusal is not None:
+            raise CannotStart(f"callback {callback.id}: {refusal}")
 
 
 # ------------------------------------------------------------------------------- the task

@@ -12,10 +12,12 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import OperationalError
 
+from longshore.callbacks import SandboxReport
 from longshore.config import Config
 from longshore.database import jobs, journal, runs
 from longshore.database.connection import Database
@@ -43,6 +45,7 @@ class Controller:
     """Runs until it is told to end, or until it loses the lease."""
 
     config: Config
+    callbacks_test: Future[SandboxReport]
     database: Database
     listener: Listener
     executor: Executor
@@ -63,6 +66,7 @@ class Controller:
             config=self.config,
             database=self.database,
             lease=held,
+            callbacks_test=self.callbacks_test,
             clock=self.clock,
             monotonic=self.monotonic,
             time_ns=self.time_ns,
@@ -73,6 +77,7 @@ class Controller:
         keeper = asyncio.create_task(self._keep_lease(floor))
         try:
             await self.executor.start()
+            await asyncio.wrap_future(self.callbacks_test)
             while not self._ending:
                 await self._round(floor, dispatcher)
             await self._close(floor, dispatcher)
@@ -127,6 +132,7 @@ class Controller:
             if self._is_full(floor):
                 return
             lifecycle.start(floor, row.id)
+            lifecycle.hold_back_callbacks(floor, floor.runs[row.id])
             lifecycle.advance(floor, floor.runs[row.id])
 
     def _is_full(self, floor: Floor) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
+from longshore.callbacks import SandboxReport
 from longshore.config import Config
 from longshore.database import leases
 from longshore.database.connection import Database, reading, writing
@@ -23,6 +25,7 @@ class Floor:
     config: Config
     database: Database
     lease: Lease
+    callbacks_test: Future[SandboxReport]  # done before the first request is carried out
     clock: Callable[[], float]
     monotonic: Callable[[], float]
     time_ns: Callable[[], int]

@@ -66,6 +66,15 @@ def start(floor: Floor, execution_id: int) -> None:
     change_status(floor, run, Event.ADMIT)
 
 
+def hold_back_callbacks(floor: Floor, run: Run) -> None:
+    """Stop a run that would go on with callbacks which this machine cannot hold any more."""
+    report = floor.callbacks_test.result()
+    refused = [report.refusal(callback.script) for callback in run.plan.callbacks]
+    reason = next(filter(None, refused), None)
+    if reason is not None and run.wish is Wish.GO_ON:
+        run.wish, run.reason = Wish.SUSPEND, reason
+
+
 def advance(floor: Floor, run: Run) -> None:
     """Take the run as far as it can go without a mover."""
     if run.wish is not Wish.GO_ON:
