@@ -66,7 +66,8 @@ def _with_faults(storage: StorageHandler, root: str) -> StorageHandler:
     from longshore.storage.wrappers.faults import FaultPlan, faults_from_json
     from longshore.storage.wrappers.faulty import FaultyStorage
 
-    return FaultyStorage(storage, FaultPlan(faults_from_json(planned)), hook=lambda *_: faults.slow())
+    plan = FaultPlan(faults_from_json(planned))
+    return FaultyStorage(storage, plan, hook=lambda *_: faults.slow())
 
 
 def open_configured_database(

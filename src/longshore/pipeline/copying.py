@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from longshore import faults
 from longshore.domain import paths
 from longshore.domain.errors import (
     FileFailure,
@@ -123,10 +124,12 @@ class _Slice:
         for planned in group.files:
             if self._is_over():
                 return
+            faults.at("mover.file", planned.entry.name)
             fresh = self.fresh and not planned.attempts
             result = transfer.transfer(planned, group, source, target, self.toolbox, fresh=fresh)
             if isinstance(result, Staged):
                 self.staged.append(result)
+                faults.at("mover.staged")
                 self.bytes_copied += result.entry.size
             elif isinstance(result, Finished):
                 self._record(group, planned, result)
@@ -152,10 +155,13 @@ class _Slice:
     def _publish(self) -> None:
         if not self.staged:
             return
+        faults.at("mover.before_durable")
         sources = {staged.group.source for staged in self.staged}
         self.toolbox.make_durable(sources)
+        faults.at("mover.before_publish")
         results = [publish(staged, self.toolbox) for staged in self.staged]
         self.toolbox.make_durable(sources)
+        faults.at("mover.after_publish")
         for staged, result in zip(self.staged, results, strict=True):
             self._record(staged.group, staged.planned, result)
         self.staged.clear()

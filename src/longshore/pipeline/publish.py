@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from longshore import faults
 from longshore.domain import paths
 from longshore.domain.errors import (
     ErrorKind,
@@ -22,7 +23,9 @@ from longshore.pipeline.transfer import Finished, Staged
 def publish(staged: Staged, toolbox: Toolbox) -> Finished:
     """Publish one staged file; on failure the staged file is removed."""
     try:
-        return _publish(staged, toolbox)
+        finished = _publish(staged, toolbox)
+        faults.at("mover.published")
+        return finished
     except StorageUnavailable:
         raise
     except StorageError as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from longshore import faults
 from longshore.database import jobs, tasks
 from longshore.database.connection import reading, writing
 from longshore.domain.execution import JobStatus, TaskAction
@@ -36,6 +37,7 @@ def request_action(
         }
         jobs.create(connection, values)
         tasks.change(connection, task.id, {"action": action.value})
+    faults.at("api.job_created")
     context.wake()
     return job_id
 

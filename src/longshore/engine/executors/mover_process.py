@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from longshore import faults
 from longshore.engine.executors import frames
 from longshore.pipeline.messages import Reply, WorkOrder
 
@@ -39,7 +40,13 @@ def serve_orders(data_dir: Path, controller_pid: int, mover: Callable[[WorkOrder
     gc.freeze()
     frames.send_blocking(replies, HELLO)
     while (request := frames.receive_blocking(requests)) is not None:
-        frames.send_blocking(replies, msgspec.msgpack.encode(mover(decoder.decode(request))))
+        order = decoder.decode(request)
+        kind = order.kind.name.encode()
+        faults.at("mover.order", kind)
+        reply = msgspec.msgpack.encode(mover(order))
+        faults.at("mover.reply", kind)
+        frames.send_blocking(replies, reply)
+        faults.at("mover.replied", kind)
     os.close(lock)
 
 
