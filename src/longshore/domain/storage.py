@@ -6,6 +6,8 @@ from enum import IntEnum, StrEnum
 
 import msgspec
 
+SLOTS_MAXIMUM = 10_000  # of one storage; more is no limit in practice
+
 
 class NasType(StrEnum):
     SMB_V1 = "smb_v1"
