@@ -270,6 +270,18 @@ class TestTokens:
         token = jwt.encode(claims, SECRET, "HS256")
         assert self.status(context, self.config(jwt_secret=SECRET), token) == 401
 
+    def test_tokens_that_cannot_be_read_are_refused(self, context: Context) -> None:
+        def part(text: str) -> str:
+            return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+        config = self.config(jwt_secret=SECRET)
+        deep = '{"alg":' + "[" * 5_000
+        for header in ("", "{", "[]", "null", '{"alg":5}', '{"alg":"HS256","kid":5}', deep):
+            token = f"{part(header) or 'x'}.{part('{}')}.x"
+            assert self.status(context, config, token) == 401
+        endless = jwt.encode(self.claims(exp=float("inf")), SECRET, "HS256")
+        assert self.status(context, config, endless) == 401
+
     def test_without_a_preferred_name_the_subject_counts(self, context: Context) -> None:
         claims = self.claims()
         del claims["preferred_username"]

@@ -33,7 +33,11 @@ class _Document(msgspec.Struct):
 
 
 class KeySet:
-    """The keys of one set. Safe to use from several threads; one of them reads, others wait."""
+    """The keys of one set. Safe to use from several threads.
+
+    One of them reads the set; others go on with the keys known so far, and wait only where there
+    are none yet.
+    """
 
     def __init__(self, source: str, clock: Callable[[], float], *, cache_seconds: float) -> None:
         self._source = source
@@ -42,7 +46,7 @@ class KeySet:
         self._keys: list[VerificationKey] = []
         self._fresh_until = -inf
         self._next_attempt = -inf
-        self._lock = Lock()
+        self._reading = Lock()
 
     def matching(self, key_id: object) -> list[VerificationKey]:
         """The keys that a token with this key id may be signed with; all of them without an id.
@@ -50,22 +54,28 @@ class KeySet:
         An id that is not known has the set read again, at most every RETRY_SECONDS: issuers
         change their keys.
         """
-        with self._lock:
-            if self._clock() >= self._fresh_until:
-                self._read_if_allowed()
+        if self._clock() >= self._fresh_until:
+            self._read_if_allowed()
+        found = self._named(key_id)
+        if not found:
+            self._read_if_allowed()
             found = self._named(key_id)
-            if not found:
-                self._read_if_allowed()
-                found = self._named(key_id)
-            return found
+        return found
 
     def _named(self, key_id: object) -> list[VerificationKey]:
         return [key for key in self._keys if key_id is None or key.id == key_id]
 
     def _read_if_allowed(self) -> None:
-        now = self._clock()
-        if now < self._next_attempt:
+        if not self._reading.acquire(blocking=not self._keys):
             return
+        try:
+            if self._clock() >= self._next_attempt:
+                self._read()
+        finally:
+            self._reading.release()
+
+    def _read(self) -> None:
+        now = self._clock()
         self._next_attempt = now + RETRY_SECONDS
         try:
             self._keys = _parsed(self._document())

@@ -8,10 +8,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from threading import BoundedSemaphore, Thread
 
 from longshore.domain.storage import MOUNT_POINT_OPTION, parse_share_options
 
 MOUNT_TABLE = Path("/proc/self/mountinfo")
+LOOK_SECONDS = 5.0  # a file server that is well answers in milliseconds
+LOOKS_MAXIMUM = 8  # threads that may be held up by file servers that are gone
+
+_looking = BoundedSemaphore(LOOKS_MAXIMUM)
 
 _SHOWN_TYPES = {
     "cifs": "cifs",
@@ -53,6 +58,24 @@ def unusable(folder: str, private: tuple[Path, ...]) -> str | None:
     """
     if not folder.startswith("/"):
         return "mount_point must be an absolute path"
+    found: list[str | None] = []
+
+    def look() -> None:
+        try:
+            found.append(_reason_against(folder, private))
+        finally:
+            _looking.release()
+
+    # A file server that is gone holds up whoever looks at its mount, for hours.
+    if not _looking.acquire(timeout=LOOK_SECONDS):
+        return "too many mount points do not answer"
+    thread = Thread(target=look, name="mount-point", daemon=True)
+    thread.start()
+    thread.join(LOOK_SECONDS)
+    return found[0] if found else f"mount_point {folder} does not answer in {LOOK_SECONDS:g} s"
+
+
+def _reason_against(folder: str, private: tuple[Path, ...]) -> str | None:
     try:
         real = Path(os.path.realpath(folder, strict=True))
         is_folder = real.is_dir()

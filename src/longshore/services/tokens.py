@@ -25,6 +25,9 @@ from longshore.services.users import UserRefused, check_name, user_of_token
 SECRET_BYTES_MINIMUM = 32  # of HS256: as long as its hash, as RFC 7518 demands
 TOKEN_CHARACTERS_MAXIMUM = 16_384
 
+# What PyJWT raises itself, and what JSON of any depth and numbers of any size make it raise.
+_UNREADABLE = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
+
 
 class JwtVerifier:
     """Turns tokens into principals. Safe to use from several threads."""
@@ -67,12 +70,12 @@ class JwtVerifier:
             return None
         try:
             key_id = jwt.get_unverified_header(token).get("kid")
-        except jwt.PyJWTError:
+        except _UNREADABLE:
             return None
         for key in self._candidates(key_id):
             try:
                 return self._verified(token, key)
-            except jwt.PyJWTError as error:
+            except _UNREADABLE as error:
                 logger("tokens").debug("token refused", reason=type(error).__name__)
         return None
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -30,6 +32,30 @@ def test_the_mount_of_a_folder_is_the_innermost_one(
     assert (root.id, root.shown_type) == (1, None)
     monkeypatch.setattr(mount_points, "MOUNT_TABLE", tmp_path / "none")
     assert mount_points.mount_of("/srv") is None
+
+
+class Silent(tuple[Path, ...]):
+    """Private folders that keep whoever looks at them waiting, as a dead file server does."""
+
+    asked: Event
+
+    def __iter__(self) -> Iterator[Path]:
+        assert self.asked.wait(timeout=30)
+        return iter(())
+
+
+def test_a_mount_that_does_not_answer_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mount_points, "LOOK_SECONDS", 0.01)
+    silent = Silent()
+    silent.asked = Event()
+    for _ in range(mount_points.LOOKS_MAXIMUM):
+        assert "does not answer" in str(mount_points.unusable(str(tmp_path), silent))
+    assert "too many" in str(mount_points.unusable(str(tmp_path), ()))
+    silent.asked.set()
+    monkeypatch.setattr(mount_points, "LOOK_SECONDS", 30)
+    assert mount_points.unusable(str(tmp_path), ()) is None
 
 
 def test_the_option_names_the_folder() -> None:
