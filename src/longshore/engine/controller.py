@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.exc import OperationalError
 
 from longshore.callbacks import SandboxReport
+from longshore import faults
 from longshore.config import Config
 from longshore.database import jobs, journal, runs
 from longshore.database.connection import Database
@@ -71,7 +72,9 @@ class Controller:
             monotonic=self.monotonic,
             time_ns=self.time_ns,
         )
+        faults.at("controller.leading")
         recover(floor)
+        faults.at("controller.recovered")
         loop.add_reader(self.listener.fileno(), self._take_call)
         dispatcher = Dispatcher(floor, self.executor, self._called)
         keeper = asyncio.create_task(self._keep_lease(floor))

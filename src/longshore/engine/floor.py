@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from longshore.callbacks import SandboxReport
+from longshore import faults
 from longshore.config import Config
 from longshore.database import leases
 from longshore.database.connection import Database, reading, writing
@@ -43,9 +44,11 @@ class Floor:
             with writing(self.database.journal) as connection:
                 leases.confirm(connection, self.lease, self.clock() + self.config.lease_seconds)
                 yield connection
+                faults.at("journal.commit")
         except BaseException:
             self.folder_ids.forget()  # they may name rows that were rolled back
             raise
+        faults.at("journal.committed")
 
     @contextmanager
     def state(self) -> Iterator[Connection]:
@@ -56,3 +59,5 @@ class Floor:
             raise LeaseLost("another controller has taken the lease")
         with writing(self.database.state) as connection:
             yield connection
+            faults.at("state.commit")
+        faults.at("state.committed")
