@@ -18,12 +18,12 @@ from datetime import UTC, datetime
 from itertools import islice
 from zoneinfo import ZoneInfo
 
-from longshore.domain.recurrence import (
+from longshore.domain.recurrence import occurrences
+from longshore.domain.recurrence_rule import (
     FIXED_SECONDS,
     InvalidRule,
     Rule,
     instant,
-    occurrences,
     parse_local,
     parse_rule,
 )

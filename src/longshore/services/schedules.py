@@ -16,7 +16,7 @@ from longshore.database.query import Page
 from longshore.database.rows import Listed
 from longshore.database.schedules import TaskSchedule
 from longshore.database.tables import task_schedules
-from longshore.domain.recurrence import InvalidRule
+from longshore.domain.recurrence_rule import InvalidRule
 from longshore.domain.schedule import (
     TEXT_CHARACTERS_MAXIMUM,
     Schedule,

@@ -12,7 +12,8 @@ from dateutil import rrule as dateutil_rrule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longshore.domain.recurrence import InvalidRule, instant, occurrences, parse_rule
+from longshore.domain.recurrence import occurrences
+from longshore.domain.recurrence_rule import InvalidRule, instant, parse_rule
 from longshore.domain.schedule import (
     Schedule,
     ScheduleState,
