@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.exc import OperationalError
 
-from longshore.callbacks import SandboxReport
 from longshore import faults
+from longshore.callbacks import SandboxReport
 from longshore.config import Config
 from longshore.database import jobs, journal, runs
 from longshore.database.connection import Database

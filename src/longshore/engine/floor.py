@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from longshore.callbacks import SandboxReport
 from longshore import faults
+from longshore.callbacks import SandboxReport
 from longshore.config import Config
 from longshore.database import leases
 from longshore.database.connection import Database, reading, writing
