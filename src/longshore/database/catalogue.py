@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 import xxhash
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, case, insert, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from longshore.database import identifiers
@@ -85,6 +85,11 @@ def node_values(entry: Entry) -> dict[str, object]:
     }
 
 
+def note_lost(connection: Connection, node_id: int, lost: bytes) -> None:
+    """Keep what a copy of a folder does not bear, as domain.fidelity encodes it."""
+    connection.execute(update(nodes).where(nodes.c.id == node_id).values(lost=lost))
+
+
 def children_between(
     connection: Connection, parent_id: int, first: bytes, last: bytes
 ) -> dict[bytes, int]:
@@ -152,7 +157,7 @@ def put_copies(connection: Connection, rows: Sequence[dict[str, object]]) -> Non
         return
     statement = _insert(connection)
     changing = ("size", "mtime_ns", "checksum_kind", "checksum", "xxh3_128", "live")
-    written = ("execution_id", "written_ns")
+    written = ("execution_id", "written_ns", "lost")
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=_COPY_KEY,
@@ -162,12 +167,27 @@ def put_copies(connection: Connection, rows: Sequence[dict[str, object]]) -> Non
     )
 
 
-def put_copies_if_new(connection: Connection, rows: Sequence[dict[str, object]]) -> None:
-    """Make copies that were found, not written: what is known of them already stays."""
-    if rows:
-        connection.execute(
-            _insert(connection).on_conflict_do_nothing(index_elements=_COPY_KEY), rows
-        )
+def put_found_copies(connection: Connection, rows: Sequence[dict[str, object]]) -> None:
+    """Make copies that were found, not written: what is known of the same state of them stays."""
+    if not rows:
+        return
+    statement = _insert(connection)
+    same = and_(
+        copies.c.size == statement.excluded.size, copies.c.mtime_ns == statement.excluded.mtime_ns
+    )
+    kept = ("checksum_kind", "checksum", "xxh3_128")
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=_COPY_KEY,
+            set_={
+                **{name: case((same, copies.c[name]), else_=null()) for name in kept},
+                "size": statement.excluded.size,
+                "mtime_ns": statement.excluded.mtime_ns,
+                "live": True,
+            },
+        ),
+        rows,
+    )
 
 
 def end_other_copies(
@@ -184,6 +204,34 @@ def end_other_copies(
             copies.c.file_id != (file_id or 0),
         )
         .values(live=False)
+    )
+
+
+def end_copies_at(
+    connection: Connection, storage: StorageReference, paths: Sequence[bytes]
+) -> None:
+    """Nothing lies at these paths of the storage any more."""
+    if paths:
+        connection.execute(
+            update(copies)
+            .where(
+                copies.c.path_key.in_([path_key(path) for path in paths]),
+                copies.c.storage_id == storage.id,
+                copies.c.storage_kind == storage.kind.value,
+                copies.c.path.in_(paths),
+            )
+            .values(live=False)
+        )
+
+
+def set_state(
+    connection: Connection, parent_id: int, names: Sequence[bytes], state: NodeState
+) -> None:
+    """Write the state of nodes of one folder."""
+    connection.execute(
+        update(nodes)
+        .where(nodes.c.parent_id == parent_id, nodes.c.name.in_(names))
+        .values(state=state.value)
     )
 
 

@@ -137,20 +137,30 @@ def remove_work_but(
     )
 
 
-def release_held(connection: Connection, execution_id: int) -> int:
-    """Make the held items ready; their number."""
+def release_held(connection: Connection, execution_id: int, kind: int) -> int:
+    """Make the held items of a kind ready; their number."""
     released = connection.execute(
         update(work)
-        .where(work.c.execution_id == execution_id, work.c.state == WorkState.HELD.value)
+        .where(
+            work.c.execution_id == execution_id,
+            work.c.kind == kind,
+            work.c.state == WorkState.HELD.value,
+        )
         .values(state=WorkState.READY.value)
     )
     return released.rowcount
 
 
 def ready_work(
-    connection: Connection, execution_id: int, kind: int, *, limit: int, without: Iterable[int]
+    connection: Connection,
+    execution_id: int,
+    kind: int,
+    *,
+    limit: int,
+    without: Iterable[int],
+    newest_first: bool = False,
 ) -> list[WorkItem]:
-    """The oldest ready items of a kind, those in `without` left out."""
+    """The oldest (or newest) ready items of a kind, those in `without` left out."""
     query = (
         select(work)
         .where(
@@ -159,7 +169,7 @@ def ready_work(
             work.c.kind == kind,
             work.c.id.not_in(list(without)),
         )
-        .order_by(work.c.id)
+        .order_by(work.c.id.desc() if newest_first else work.c.id)
         .limit(limit)
     )
     return [_item(row) for row in connection.execute(query)]

@@ -541,6 +541,7 @@ nodes = Table(
     Column("ctime_ns", BigInteger, nullable=False),
     Column("link_target", LargeBinary),
     Column("state", SmallInteger, nullable=False),  # database.catalogue.NodeState
+    Column("lost", LargeBinary),  # domain.fidelity.Unkept: what a copy of the folder does not bear
     UniqueConstraint("parent_id", "name"),
 )
 Index(
@@ -567,6 +568,7 @@ copies = Table(
     Column("live", Boolean, nullable=False),
     Column("execution_id", BigInteger, nullable=False),
     Column("written_ns", BigInteger, nullable=False),
+    Column("lost", LargeBinary),  # domain.fidelity.Unkept: what this copy does not bear
     sqlite_with_rowid=False,
 )
 Index("ix_copies_path", copies.c.path_key, copies.c.storage_id)

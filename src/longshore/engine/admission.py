@@ -38,7 +38,7 @@ from longshore.domain.task import (
 )
 from longshore.pipeline.messages import Callback, Destination, ExecutionPlan, Source
 
-SUPPORTED_ACTIONS = frozenset({WorkflowAction.COPY})
+SUPPORTED_ACTIONS = frozenset({WorkflowAction.COPY, WorkflowAction.MOVE})
 SUPPORTED_OPTIONS = frozenset(
     {
         OptionType.FILE_CHECKSUM,

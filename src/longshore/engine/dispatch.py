@@ -66,6 +66,8 @@ class Dispatcher:
     def _next_item(self, run: Run) -> WorkItem | None:
         now = self.floor.monotonic()
         for kind in run.next_kinds(self._movers(run)):
+            if kind is WorkKind.PRUNE and run.under_way:
+                continue  # one after the other, so that a folder comes after those inside it
             item = run.take(kind, now) or self._from_journal(run, kind, now)
             if item is not None:
                 return item
@@ -88,6 +90,7 @@ class Dispatcher:
                 kind,
                 limit=ITEMS_IN_MEMORY,
                 without=[*known, *under_way],
+                newest_first=kind is WorkKind.PRUNE,
             )
         queue.items.extend(items)
         return run.take(kind, now)

@@ -48,7 +48,11 @@ def count_work(run: Run, counts: dict[tuple[int, WorkState], int]) -> None:
     """Make the run's numbers those of the journal."""
     for kind in WorkKind:
         run.queues[kind].count = counts.get((kind, WorkState.READY), 0)
-    run.held = sum(n for (_, state), n in counts.items() if state is WorkState.HELD)
+    run.held = {
+        WorkKind(kind): number
+        for (kind, state), number in counts.items()
+        if state is WorkState.HELD
+    }
 
 
 def start(floor: Floor, execution_id: int) -> None:
@@ -83,9 +87,10 @@ def advance(floor: Floor, run: Run) -> None:
         return
     if run.status is TaskStatus.CALCULATING and _has_begun(floor, run):
         change_status(floor, run, Event.BEGIN)
-    if run.has_only_held():
+    phase = run.next_phase()
+    if phase is not None:
         with floor.journal() as connection:
-            journal.release_held(connection, run.execution_id)
+            journal.release_held(connection, run.execution_id, phase)
             count_work(run, journal.work_counts(connection, run.execution_id))
     if run.is_finished():
         _finish(floor, run)
@@ -173,9 +178,10 @@ def begin_cleaning(floor: Floor, run: Run) -> None:
     with floor.journal() as connection:
         if not run.recovered:
             journal.remove_work_but(connection, run.execution_id, WorkKind.COPY, run.begun)
-        others = (WorkKind.SCAN, WorkKind.FOLDERS)
+        others = set(WorkKind) - {WorkKind.COPY, WorkKind.CLEAN, WorkKind.LINKS}
         journal.remove_all_work(connection, run.execution_id, others)
         journal.change_kind(connection, run.execution_id, WorkKind.COPY, WorkKind.CLEAN)
+        journal.release_held(connection, run.execution_id, WorkKind.LINKS)
         counts = journal.work_counts(connection, run.execution_id)
     for queue in run.queues.values():
         queue.items.clear()
@@ -187,8 +193,9 @@ def begin_cleaning(floor: Floor, run: Run) -> None:
 
 def _finish(floor: Floor, run: Run) -> None:
     sums = _counters(floor, run)
-    event = final_event(processed_files=sums.processed_files, failed_files=sums.failed_files)
-    reason = f"{sums.failed_files} files failed" if sums.failed_files else None
+    imperfect = sums.failed_files + sums.warnings
+    event = final_event(processed_files=sums.processed_files, failed_files=imperfect)
+    reason = _imperfection(sums)
     change_status(floor, run, event, reason=reason)
     _leave(floor, run)
     if run.status is TaskStatus.DONE:
@@ -196,6 +203,15 @@ def _finish(floor: Floor, run: Run) -> None:
             task = runs.task(connection, run.task_id)
             if task is not None and task.delete == 1 and task.execution_id == run.execution_id:
                 runs.remove_task(connection, run.task_id)
+
+
+def _imperfection(sums: Counters) -> str | None:
+    parts = []
+    if sums.failed_files:
+        parts.append(f"{sums.failed_files} files failed")
+    if sums.warnings:
+        parts.append(f"{sums.warnings} sources were changed meanwhile and stay")
+    return ", ".join(parts) or None
 
 
 def _leave(floor: Floor, run: Run) -> None:

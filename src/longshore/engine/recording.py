@@ -27,6 +27,7 @@ from longshore.pipeline.messages import (
     ExecutionPlan,
     FoundFolder,
     Record,
+    ReleaseGroup,
 )
 
 FOLDER_IDS_KEPT = 20_000  # folders whose catalogue ids are remembered, about 3 MB
@@ -94,7 +95,29 @@ class Recorder:
                     parent, name = paths.split(path)
                     parent_id = self.folder_ids.id_of(connection, root_id, parent)
                     entry = msgspec.structs.replace(found.entry, name=name, size=0)
-                    catalogue.put(connection, root_id, parent_id, [entry])
+                    ids = catalogue.put(connection, root_id, parent_id, [entry])
+                    if found.lost:
+                        catalogue.note_lost(connection, ids[name], found.lost)
+
+    def record_released(self, connection: Connection, released: Iterable[ReleaseGroup]) -> None:
+        """The files are not at their source any more; the catalogue knows them by their copies."""
+        for group in released:
+            source = self.plan.sources[group.source]
+            places = [paths.join(group.folder, entry.name) for entry in group.entries]
+            catalogue.end_copies_at(connection, source.storage.reference, places)
+            if source.root_id is not None and group.entries:
+                parent_id = self.folder_ids.id_of(connection, source.root_id, group.folder)
+                names = [entry.name for entry in group.entries]
+                catalogue.set_state(connection, parent_id, names, catalogue.NodeState.STUB)
+
+    def record_pruned(self, connection: Connection, removed: Iterable[FoundFolder]) -> None:
+        """The folders are gone from their source; what was in them may live on as copies."""
+        for found in removed:
+            root_id = self.plan.sources[found.source].root_id
+            if root_id is not None:
+                parent, name = paths.split(found.path)
+                parent_id = self.folder_ids.id_of(connection, root_id, parent)
+                catalogue.set_state(connection, parent_id, [name], catalogue.NodeState.STUB)
 
     # ------------------------------------------------------------------ catalogue
 
@@ -150,15 +173,18 @@ class Recorder:
             if file_id is None:
                 continue
             self._note_cache(record, file_id, found)
-            row = self._copy(storage, file_id, record, record.target_path)
+            row = self._copy(storage, file_id, record, record.target_path, lost=record.lost)
             if record.outcome in WRITTEN:
                 written[index, file_id, record.target_path] = row
             elif record.outcome is Outcome.IDENTICAL:
                 found.append(row)
         catalogue.put_copies(connection, list(written.values()))
         for index, chosen in targets.items():
-            found += self._catalogue_targets(connection, self.plan.destinations[index], chosen)
-        catalogue.put_copies_if_new(connection, found)
+            destination = self.plan.destinations[index]
+            catalogue.put_copies(
+                connection, self._catalogue_targets(connection, destination, chosen)
+            )
+        catalogue.put_found_copies(connection, found)
 
     def _destination(self, source: int) -> Destination:
         return self.plan.destinations[self.plan.sources[source].destination]
@@ -191,13 +217,19 @@ class Recorder:
             ids = catalogue.put(connection, root_id, parent_id, entries)
             if reference.kind is StorageKind.CONTAINER:
                 rows += [
-                    self._copy(reference, ids[name], record, record.target_path)
+                    self._copy(reference, ids[name], record, record.target_path, lost=record.lost)
                     for name, record in by_name.items()
                 ]
         return rows
 
     def _copy(
-        self, storage: StorageReference, file_id: int, record: Record, path: bytes
+        self,
+        storage: StorageReference,
+        file_id: int,
+        record: Record,
+        path: bytes,
+        *,
+        lost: bytes = b"",
     ) -> dict[str, object]:
         return {
             "file_id": file_id,
@@ -213,6 +245,7 @@ class Recorder:
             "live": True,
             "execution_id": self.plan.execution_id,
             "written_ns": record.finished_ns,
+            "lost": lost or None,
         }
 
     # ------------------------------------------------------------------ records

@@ -19,6 +19,10 @@ LOST_RETRY_SECONDS = 1.0  # until a lost storage is tried again; doubles each ti
 LOST_RETRY_SECONDS_MAXIMUM = 30.0
 
 
+HELD_PHASES = (WorkKind.LINKS, WorkKind.FOLDERS, WorkKind.PRUNE)
+"""Work that waits until all other is finished, in the order in which it follows."""
+
+
 class Wish(Enum):
     """What shall become of the run once nothing is under way any more."""
 
@@ -53,7 +57,7 @@ class Run:
     reason: str | None = None
     job_id: str | None = None  # the request that `wish` fulfils
     queues: dict[WorkKind, Queue] = field(default_factory=lambda: {k: Queue() for k in WorkKind})
-    held: int = 0
+    held: dict[WorkKind, int] = field(default_factory=dict)  # items that wait for a later phase
     under_way: dict[int, WorkItem] = field(default_factory=dict)
     begun: set[int] = field(default_factory=set)  # dispatched before: not fresh any more
     movers: dict[int, int] = field(default_factory=dict)  # work id -> mover that had it last
@@ -80,21 +84,24 @@ class Run:
         the frontier and a few batches instead of the whole tree.
         """
         if self.cleaning:
-            return [WorkKind.CLEAN]
-        order = [WorkKind.COPY, WorkKind.SCAN, WorkKind.FOLDERS]
+            return [WorkKind.CLEAN, WorkKind.LINKS]
+        order = [WorkKind.COPY, WorkKind.SCAN, WorkKind.RELEASE, *HELD_PHASES]
         if self.queues[WorkKind.COPY].count < BACKLOG_PER_MOVER * movers:
             order[:2] = [WorkKind.SCAN, WorkKind.COPY]
         return order
 
     def is_finished(self) -> bool:
-        return not self.under_way and not self.held and not self.unfinished()
+        return not self.under_way and not any(self.held.values()) and not self.unfinished()
 
     def unfinished(self) -> int:
         """Ready items, those under way included."""
         return sum(queue.count for queue in self.queues.values())
 
-    def has_only_held(self) -> bool:
-        return bool(self.held) and not self.unfinished() and not self.under_way
+    def next_phase(self) -> WorkKind | None:
+        """The kind of held work whose time has come; None while anything else is to be done."""
+        if self.unfinished() or self.under_way:
+            return None
+        return next((kind for kind in HELD_PHASES if self.held.get(kind)), None)
 
     # ------------------------------------------------------------------ items come and go
 
@@ -102,7 +109,7 @@ class Run:
         """Items were put into the journal."""
         for item in items:
             if item.state is WorkState.HELD:
-                self.held += 1
+                self.held[WorkKind(item.kind)] = self.held.get(WorkKind(item.kind), 0) + 1
                 continue
             queue = self.queues[WorkKind(item.kind)]
             everything = queue.count == len(queue.items) + self._under_way_of(item.kind)

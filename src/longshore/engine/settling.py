@@ -15,17 +15,22 @@ from longshore.database import journal, runs
 from longshore.database.journal import Counters, NewWork, WorkItem, WorkState
 from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage
 from longshore.domain.execution import Event
+from longshore.domain.task import WorkflowAction
 from longshore.engine.executors import Completion, MoverDied
 from longshore.engine.floor import Floor
 from longshore.engine.recording import Recorder
+from longshore.engine.releasing import held_everywhere
 from longshore.engine.run import Run, Wish
 from longshore.observability import logger
-from longshore.pipeline import splitting
+from longshore.pipeline import release, splitting
 from longshore.pipeline.messages import (
     CleanReply,
     CopyReply,
     FolderReply,
     PackedWork,
+    PruneReply,
+    Record,
+    ReleaseReply,
     ScanReply,
     WorkKind,
 )
@@ -76,6 +81,10 @@ class _Settling:
             return self._copied(reply)
         if isinstance(reply, FolderReply):
             return self._settled_folders(reply)
+        if isinstance(reply, ReleaseReply):
+            return self._released(reply)
+        if isinstance(reply, PruneReply):
+            return self._pruned(reply)
         return self._cleaned(reply)
 
     @property
@@ -100,7 +109,11 @@ class _Settling:
             *_new_work(WorkKind.SCAN, reply.remaining),
             *_new_work(WorkKind.COPY, reply.batches),
             *_new_work(WorkKind.FOLDERS, reply.folders, WorkState.HELD),
+            *_new_work(WorkKind.LINKS, reply.links, WorkState.HELD),
+            *self._releases(reply.records),
         ]
+        if self.run.plan.action is WorkflowAction.MOVE:
+            new += _new_work(WorkKind.PRUNE, reply.folders, WorkState.HELD)
         added = journal.add_work(self.connection, self.run.execution_id, new)
 
         def learn() -> None:
@@ -115,9 +128,13 @@ class _Settling:
             return then
         change = self._recorder().record(self.connection, self.item.id, reply.records)
         self._count(change, size=reply.size_change)
+        added = journal.add_work(
+            self.connection, self.run.execution_id, self._releases(reply.records)
+        )
 
         def learn() -> None:
             then()
+            self.run.added(added)
             self.run.bytes_copied += reply.bytes_copied
             if reply.remaining is not None and reply.retry_after_seconds:
                 at = self.floor.monotonic() + reply.retry_after_seconds
@@ -135,6 +152,29 @@ class _Settling:
         self._count(change, files=len(reply.records))
         return then
 
+    def _releases(self, records: Sequence[Record]) -> list[NewWork]:
+        """The removal of the sources that are now recorded everywhere, if this is a move."""
+        if self.run.plan.action is not WorkflowAction.MOVE:
+            return []
+        packed = release.pack(
+            held_everywhere(self.connection, self.run.plan, self.item.id, records)
+        )
+        return _new_work(WorkKind.RELEASE, [packed] if packed else [])
+
+    def _released(self, reply: ReleaseReply) -> AfterCommit:
+        then = self._replace(reply.remaining)
+        if then is self._gone:
+            return then
+        self._recorder().record_released(self.connection, reply.released)
+        journal.count(self.connection, self.run.execution_id, Counters(warnings=len(reply.kept)))
+        return then
+
+    def _pruned(self, reply: PruneReply) -> AfterCommit:
+        if reply.lost is not None:
+            return self._replace(PackedWork(self.item.files, self.item.size, self.item.payload))
+        self._recorder().record_pruned(self.connection, reply.removed)
+        return self._replace(None)
+
     def _cleaned(self, reply: CleanReply) -> AfterCommit:
         if reply.lost is not None:
             _log.warning(
@@ -142,7 +182,9 @@ class _Settling:
                 execution=self.run.execution_id,
                 reason=reply.lost.failure.text,
             )
-        return self._replace(None)
+            if self.run.cleaning:
+                return self._replace(None)  # the task is to be stopped, storage or not
+        return self._replace(reply.remaining)
 
     # ------------------------------------------------------------------ deaths
 
@@ -233,7 +275,9 @@ def _note(floor: Floor, returned: Returned) -> None:
             run.wish, run.ending, run.reason = Wish.STOP, Event.FINISH_ERROR, reply.gave_up
         if reply.log:
             _append_log(floor, run, reply.log, "info")
-    elif isinstance(reply, CopyReply | FolderReply):
+    elif isinstance(reply, CopyReply | FolderReply | ReleaseReply):
+        if isinstance(reply, ReleaseReply):
+            _append_log(floor, run, reply.kept, "warning")
         fresh = [text for text in reply.warnings if text not in run.warnings_told]
         run.warnings_told.update(fresh)
         _append_log(floor, run, fresh, "warning")

@@ -20,8 +20,10 @@ from longshore.domain import paths
 from longshore.domain.entry import Entry
 from longshore.domain.errors import ErrorKind, Side, Stage, StorageError, StorageUnavailable
 from longshore.domain.outcome import Outcome
-from longshore.pipeline import copying, transfer
+from longshore.pipeline import content, copying, links
+from longshore.pipeline.content import Where, Written, check_unchanged
 from longshore.pipeline.hashing import Hasher
+from longshore.pipeline.keeping import keep
 from longshore.pipeline.messages import (
     CopyGroup,
     CopyMode,
@@ -39,7 +41,7 @@ from longshore.pipeline.planning import by_rule, identical
 from longshore.pipeline.publish import publish
 from longshore.pipeline.published import OUTCOMES, final_names, look
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
-from longshore.pipeline.transfer import Finished, Staged, Where, check_unchanged
+from longshore.pipeline.transfer import Finished, Staged
 from longshore.storage.handler import Folder, SourceFile, StagedFile
 
 VERIFICATIONS_KEPT = 16  # unfinished read-backs a mover remembers; the oldest is begun again
@@ -153,6 +155,9 @@ class _Slice:
             if isinstance(settled, Finished | Unfinished):
                 return settled
             mode = settled
+            linked = self._link(reader, entry, mode, target)
+            if linked is not None:
+                return linked
         elif mode is CopyMode.COMPARE:
             mode = _rule_mode(self.toolbox)
         return self._copy(big or Segments(entry, []), mode, reader, entry, target)
@@ -215,22 +220,54 @@ class _Slice:
             hasher = self._read_back(big, file, entry.size)
             if hasher is None:
                 return Unfinished(big)
-            transfer.keep_metadata(file, entry, toolbox)
-            staged = Staged(
-                group=self.group,
-                planned=self.planned,
-                mode=mode,
-                entry=entry,
-                target=target,
-                file=file,
-                xxh3_128=hasher.xxh3_128(),
-                checksum=hasher.checksum(),
-            )
-        self.where.stage = Stage.PUBLISH
-        toolbox.make_durable({self.group.source})
-        result = publish(staged, toolbox)
-        toolbox.make_durable({self.group.source})
+            lost = keep(file.set_metadata, entry, reader.attributes(), toolbox)
+        result = self._publish(file, _written(entry, hasher, lost), mode, target)
+        if result.failure is None and links.are_kept(entry, self.group.source, toolbox):
+            anchor = links.anchor_of(entry, self.group.source, toolbox)
+            links.publish_anchor(paths.join(target.path, result.target_name), anchor, toolbox)
         return result
+
+    def _publish(
+        self, file: StagedFile, written: Written, mode: CopyMode, target: Folder
+    ) -> Finished:
+        self.where.stage = Stage.PUBLISH
+        staged = Staged(
+            group=self.group,
+            planned=self.planned,
+            mode=mode,
+            target=target,
+            file=file,
+            written=written,
+            bytes_copied=0,
+        )
+        self.toolbox.make_durable({self.group.source})
+        result = publish(staged, self.toolbox)
+        self.toolbox.make_durable({self.group.source})
+        return result
+
+    def _link(
+        self, reader: SourceFile, entry: Entry, mode: CopyMode, target: Folder
+    ) -> Finished | Unfinished | None:
+        """Publish the file as a further name of one that was copied; None if there is none."""
+        toolbox = self.toolbox
+        if not links.are_kept(entry, self.group.source, toolbox):
+            return None
+        anchor = links.anchor_of(entry, self.group.source, toolbox)
+        self.where.side = Side.DESTINATION
+        with links.open_folder(anchor, toolbox) as folder:
+            standing = look(folder, anchor.name)
+            if standing is None:
+                return None
+            hasher = self._compare(reader, entry, folder, anchor.name, standing)
+            if hasher == "unfinished":
+                return Unfinished(None)
+            if not isinstance(hasher, Hasher):
+                return None
+            lost = links.keep_again(folder, anchor, entry, reader.attributes(), toolbox)
+        file = links.link_to(anchor, target, self._temporary_name(), toolbox)
+        if file is None:
+            return None
+        return self._publish(file, _written(entry, hasher, lost), mode, target)
 
     def _transfer(
         self, big: Segments, reader: SourceFile, entry: Entry, file: StagedFile
@@ -238,27 +275,41 @@ class _Slice:
         """Write missing segments until the slice ends; the digests of all that stand now."""
         done = list(big.digests)
         missing = range(len(done), _segments(entry.size))
+        holes = content.has_holes(entry, self.group.source, self.toolbox)
+        path = paths.join(self.group.folder, entry.name)
         for index in missing:
             if self.bytes_copied and self.toolbox.time_is_up():
                 break
             start, end = _bounds(index, entry.size)
             digest = xxhash.xxh3_128()
-            transfer.copy_range(
-                reader, file, start, end, digest.update, self.toolbox.buffer, self.where
+            content.copy_range(
+                reader,
+                file,
+                start,
+                end,
+                digest.update,
+                self.toolbox.buffer,
+                self.where,
+                path,
+                holes=holes,
             )
             done.append(digest.digest())
             self.bytes_copied += end - start
+        if holes and len(done) == _segments(entry.size):
+            content.fill_up(file, entry.size)
         return done
 
     def _read_back(self, big: Segments, file: StagedFile, size: int) -> Hasher | None:
         """The hashes of the whole staged file, None while unfinished; raises on a mismatch."""
         key = ("staged", big.source.mtime_ns, size)
+        if self.toolbox.plan.verify_from_medium and not self._has_remembered():
+            file.drop_cache()
         found = self._check(key, file.read_into, size, lambda index: big.digests[index])
         if found == "unfinished":
             return None
         if isinstance(found, Hasher) and file.size() == size:
             return found
-        raise transfer.mismatch(paths.join(self.group.target, self.planned.target_name))
+        raise content.mismatch(paths.join(self.group.target, self.planned.target_name))
 
     # ------------------------------------------------------------------ checking by segments
 
@@ -294,6 +345,9 @@ class _Slice:
             start += count
         return digest.digest()
 
+    def _has_remembered(self) -> bool:
+        return self.toolbox.work_id in self.toolbox.verifications
+
     def _remembered(self, key: tuple[object, ...]) -> Verification:
         found = self.toolbox.verifications.pop(self.toolbox.work_id, None)
         if isinstance(found, Verification) and found.key == key:
@@ -325,6 +379,10 @@ def _rule_mode(toolbox: Toolbox) -> CopyMode:
     decided = by_rule(toolbox.plan.conflict)
     assert isinstance(decided, CopyMode)  # `ignore` would have finished before any segment
     return decided
+
+
+def _written(entry: Entry, hasher: Hasher, lost: bytes) -> Written:
+    return Written(entry=entry, xxh3_128=hasher.xxh3_128(), checksum=hasher.checksum(), lost=lost)
 
 
 def _same_file(one: Entry, other: Entry) -> bool:

@@ -23,6 +23,7 @@ from longshore.domain.errors import (
     StorageUnavailable,
 )
 from longshore.domain.outcome import Outcome
+from longshore.domain.task import WorkflowAction
 from longshore.pipeline import big, transfer
 from longshore.pipeline.messages import (
     CopyGroup,
@@ -72,6 +73,7 @@ class _Slice:
         try:
             self._transfer(groups)
             self._publish()
+            self._secure_identical()
         except StorageUnavailable as error:
             lost = lost_storage(error, groups[0].source, self.toolbox)
         finally:
@@ -130,7 +132,7 @@ class _Slice:
             if isinstance(result, Staged):
                 self.staged.append(result)
                 faults.at("mover.staged")
-                self.bytes_copied += result.entry.size
+                self.bytes_copied += result.bytes_copied
             elif isinstance(result, Finished):
                 self._record(group, planned, result)
             else:
@@ -165,6 +167,12 @@ class _Slice:
         for staged, result in zip(self.staged, results, strict=True):
             self._record(staged.group, staged.planned, result)
         self.staged.clear()
+
+    def _secure_identical(self) -> None:
+        """What was found equal may have been written just before a crash, by an earlier attempt."""
+        found = {r.source for r in self.records if r.outcome is Outcome.IDENTICAL}
+        if found and self.toolbox.plan.action is WorkflowAction.MOVE:
+            self.toolbox.make_durable(found)
 
     def _record(self, group: CopyGroup, planned: PlannedFile, result: Finished) -> None:
         self.size_change += result.entry.size - planned.entry.size
@@ -205,6 +213,7 @@ def record_of(group: CopyGroup, planned: PlannedFile, result: Finished, toolbox:
         target_path=b"" if result.failure else paths.join(group.target, name),
         xxh3_128=result.xxh3_128,
         checksum=result.checksum,
+        lost=result.lost,
         failure=result.failure,
         attempts=planned.attempts + 1,
     )

@@ -1,6 +1,8 @@
-"""Making folders and giving them their metadata, after everything inside them is in place."""
+"""Giving folders their metadata, after everything inside them is in place."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import msgspec
 
@@ -8,6 +10,7 @@ from longshore.domain import paths
 from longshore.domain.errors import Side, Stage, StorageError, StorageUnavailable
 from longshore.domain.outcome import Outcome
 from longshore.pipeline.copying import lost_storage
+from longshore.pipeline.keeping import keep
 from longshore.pipeline.messages import (
     FolderReply,
     FoldersWork,
@@ -18,7 +21,7 @@ from longshore.pipeline.messages import (
     encode,
 )
 from longshore.pipeline.toolbox import Toolbox, failure_of
-from longshore.pipeline.transfer import metadata_of, warn_of_lost
+from longshore.storage.handler import Metadata
 
 _decoder = msgspec.msgpack.Decoder(FoldersWork)
 
@@ -30,12 +33,13 @@ def run(payload: bytes, toolbox: Toolbox) -> FolderReply:
     records: list[Record] = []
     lost: Lost | None = None
     settled = 0
-    for found in work.folders:
+    # Innermost first: the mode of an outer one may forbid to enter it.
+    for found in reversed(work.folders):
         if settled and toolbox.time_is_up():
             break
         try:
-            _settle(found, toolbox)
-            done.append(found)
+            lost_metadata = _settle(found, toolbox)
+            done.append(msgspec.structs.replace(found, lost=lost_metadata))
         except StorageUnavailable as error:
             lost = lost_storage(error, found.source, toolbox)
             break
@@ -44,14 +48,35 @@ def run(payload: bytes, toolbox: Toolbox) -> FolderReply:
         settled += 1
     if lost is None:
         toolbox.make_durable({found.source for found in done})
-    rest = FoldersWork(work.folders[settled:], work.next_place + settled)
+    rest = FoldersWork(work.folders[: len(work.folders) - settled], work.next_place + settled)
     remaining = PackedWork(len(rest.folders), 0, encode(rest)) if rest.folders else None
     return FolderReply(done, records, remaining, toolbox.warnings, lost)
 
 
-def _settle(found: FoundFolder, toolbox: Toolbox) -> None:
+def _settle(found: FoundFolder, toolbox: Toolbox) -> bytes:
+    """Give one folder its metadata; what the destination does not keep of it."""
+    attributes = _attributes(found, toolbox)
     with toolbox.destination_of(found.source).open_folder(found.target, create=True) as folder:
-        warn_of_lost(folder.set_metadata(b"", metadata_of(found.entry)), toolbox)
+
+        def set_metadata(metadata: Metadata) -> tuple[str, ...]:
+            return folder.set_metadata(b"", metadata)
+
+        return keep(set_metadata, found.entry, attributes, toolbox)
+
+
+def _attributes(found: FoundFolder, toolbox: Toolbox) -> Mapping[bytes, bytes] | None:
+    """The source folder's attributes; None when it is gone by now or cannot be read."""
+    storage = toolbox.sources[found.source]
+    if not storage.capabilities.extended_attributes:
+        return None
+    try:
+        with storage.open_folder(found.path) as folder:
+            return folder.attributes(b"")
+    except StorageUnavailable:
+        raise
+    except StorageError:
+        toolbox.warn("attributes of a source folder could not be read")
+        return None
 
 
 def _failed(found: FoundFolder, error: StorageError, place: int, toolbox: Toolbox) -> Record:

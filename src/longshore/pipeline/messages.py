@@ -33,6 +33,9 @@ class WorkKind(IntEnum):
     SCAN = 2
     FOLDERS = 3  # metadata of folders, after everything in them
     CLEAN = 4  # removal of staged files, after a stop
+    RELEASE = 5  # removal of moved files from their source
+    PRUNE = 6  # removal of source folders that a move has emptied
+    LINKS = 7  # removal of what hard links were made from, after everything is copied
 
 
 # ------------------------------------------------------------------------------- the plan
@@ -76,6 +79,7 @@ class ExecutionPlan(msgspec.Struct, frozen=True, array_like=True):
     batch_files: int
     batch_bytes: int
     action: WorkflowAction = WorkflowAction.COPY
+    verify_from_medium: bool = False  # make the system forget what it wrote before reading back
 
 
 # ----------------------------------------------------------------------------------- scan
@@ -148,11 +152,16 @@ class FoundFolder(msgspec.Struct, frozen=True, array_like=True):
     path: bytes
     target: bytes
     entry: Entry
+    lost: bytes = b""  # what the destination did not keep of it, as domain.fidelity encodes it
 
 
 class FoldersWork(msgspec.Struct, frozen=True, array_like=True):
     folders: list[FoundFolder]
     next_place: int = 0
+
+
+class LinksWork(msgspec.Struct, frozen=True, array_like=True):
+    source: int
 
 
 # -------------------------------------------------------------------------------- replies
@@ -173,6 +182,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     callback_id: int  # 0 = none
     attempts: int
     finished_ns: int
+    lost: bytes = b""  # what the destination did not keep, as domain.fidelity encodes it
 
 
 class Lost(msgspec.Struct, frozen=True, array_like=True):
@@ -192,6 +202,7 @@ class ScanReply(msgspec.Struct, frozen=True, array_like=True):
     log: list[str]
     lost: Lost | None = None
     gave_up: str = ""  # why a callback ended the execution
+    links: list[PackedWork] = []  # links work, held until everything is copied
 
 
 class CopyReply(msgspec.Struct, frozen=True, array_like=True):
@@ -212,18 +223,47 @@ class FolderReply(msgspec.Struct, frozen=True, array_like=True):
     lost: Lost | None = None
 
 
-class CleanReply(msgspec.Struct, frozen=True, array_like=True):
-    removed: int
+class ReleaseGroup(msgspec.Struct, frozen=True, array_like=True):
+    """Files of one source folder whose copies are recorded everywhere, as they were read."""
+
+    source: int
+    folder: bytes
+    entries: list[Entry]
+
+
+class ReleaseWork(msgspec.Struct, frozen=True, array_like=True):
+    groups: list[ReleaseGroup]
+
+
+class ReleaseReply(msgspec.Struct, frozen=True, array_like=True):
+    released: list[ReleaseGroup]
+    kept: list[str]  # why a source stays, one text a file
+    remaining: PackedWork | None
+    warnings: list[str] = []
     lost: Lost | None = None
 
 
-Reply = ScanReply | CopyReply | FolderReply | CleanReply
+class PruneReply(msgspec.Struct, frozen=True, array_like=True):
+    removed: list[FoundFolder]
+    lost: Lost | None = None
+
+
+class CleanReply(msgspec.Struct, frozen=True, array_like=True):
+    removed: int
+    lost: Lost | None = None
+    remaining: PackedWork | None = None  # links work only
+
+
+Reply = ScanReply | CopyReply | FolderReply | ReleaseReply | PruneReply | CleanReply
 
 REPLIES: dict[WorkKind, type[Reply]] = {
     WorkKind.SCAN: ScanReply,
     WorkKind.COPY: CopyReply,
     WorkKind.FOLDERS: FolderReply,
     WorkKind.CLEAN: CleanReply,
+    WorkKind.LINKS: CleanReply,
+    WorkKind.RELEASE: ReleaseReply,
+    WorkKind.PRUNE: PruneReply,
 }
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from longshore.callbacks import FilterChain
 from longshore.domain.storage import StorageAddress
-from longshore.pipeline import clean, copying, folders, scan
+from longshore.pipeline import clean, copying, folders, links, release, scan
 from longshore.pipeline.messages import (
     ExecutionPlan,
     Reply,
@@ -59,6 +59,7 @@ class Mover:
     _opened: OrderedDict[bytes, _Opened] = field(default_factory=OrderedDict)
     _buffer: bytearray = field(default_factory=lambda: bytearray(BUFFER_BYTES))
     _big: dict[int, object] = field(default_factory=dict)
+    _anchors: dict[bytes, object] = field(default_factory=dict)
 
     def __call__(self, order: WorkOrder) -> Reply:
         opened = self._for_plan(order.plan)
@@ -73,6 +74,7 @@ class Mover:
             time_ns=self.time_ns,
             buffer=memoryview(self._buffer),
             verifications=self._big,
+            anchors=self._anchors,
         )
         if order.kind is WorkKind.SCAN:
             return scan.run(order.payload, toolbox)
@@ -80,6 +82,12 @@ class Mover:
             return copying.run(order.payload, toolbox, fresh=order.fresh)
         if order.kind is WorkKind.FOLDERS:
             return folders.run(order.payload, toolbox)
+        if order.kind is WorkKind.RELEASE:
+            return release.run(order.payload, toolbox)
+        if order.kind is WorkKind.PRUNE:
+            return release.prune(order.payload, toolbox)
+        if order.kind is WorkKind.LINKS:
+            return links.run(order.payload, toolbox)
         return clean.run(order.payload, toolbox)
 
     def close(self) -> None:

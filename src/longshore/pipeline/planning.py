@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.entry import Entry, EntryKind
-from longshore.domain.errors import StorageError, StorageUnavailable
+from longshore.domain.errors import ErrorKind, StorageError, StorageUnavailable
 from longshore.domain.outcome import Outcome
-from longshore.domain.task import ConflictResolution
+from longshore.domain.task import ConflictResolution, WorkflowAction
 from longshore.pipeline.messages import CopyMode, ExecutionPlan
 from longshore.storage.handler import Folder, StorageHandler
 
@@ -27,14 +27,16 @@ class Standing:
         self._folder: Folder | None = None
         self._entries: Iterator[Entry] = iter(())
         self._next: Entry | None = None
+        self.is_missing = False
         try:
             self._folder = storage.open_folder(path)
             self._entries = self._folder.entries(after=after)
             self._next = next(self._entries, None)
         except StorageUnavailable:
             raise
-        except StorageError:
+        except StorageError as error:
             self._next = None
+            self.is_missing = error.kind is ErrorKind.NOT_FOUND
 
     def at(self, name: bytes) -> Entry | None:
         """The entry of that name. Names have to be asked for in ascending order."""
@@ -55,7 +57,9 @@ def verdict(entry: Entry, standing: Entry | None, plan: ExecutionPlan, resolutio
     if standing is None:
         return CopyMode.NEW
     if identical(entry, standing, resolution):
-        return Outcome.IDENTICAL
+        # Before the source of a move goes, equal bytes have been seen, not only equal times.
+        must_compare = plan.action is WorkflowAction.MOVE and entry.kind is EntryKind.FILE
+        return CopyMode.COMPARE if must_compare else Outcome.IDENTICAL
     if _worth_comparing(entry, standing, plan.checksum):
         return CopyMode.COMPARE
     return by_rule(plan.conflict)

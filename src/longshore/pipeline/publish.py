@@ -31,7 +31,7 @@ def publish(staged: Staged, toolbox: Toolbox) -> Finished:
     except StorageError as error:
         staged.file.abort()
         failure = failure_of(error, Stage.PUBLISH, Side.DESTINATION)
-        return Finished(entry=staged.entry, outcome=Outcome.FAILED, failure=failure)
+        return Finished(entry=staged.written.entry, outcome=Outcome.FAILED, failure=failure)
 
 
 def _publish(staged: Staged, toolbox: Toolbox) -> Finished:
@@ -41,7 +41,7 @@ def _publish(staged: Staged, toolbox: Toolbox) -> Finished:
         decided = by_rule(toolbox.plan.conflict)
         if isinstance(decided, Outcome):
             staged.file.abort()
-            return Finished(entry=staged.entry, outcome=decided)
+            return Finished(entry=staged.written.entry, outcome=decided)
         mode = decided
     elif mode is CopyMode.NEW:
         return _finished(staged, mode, staged.planned.target_name)
@@ -73,9 +73,10 @@ def _try_to_commit(staged: Staged, name: bytes) -> bool:
 
 def _finished(staged: Staged, mode: CopyMode, name: bytes) -> Finished:
     return Finished(
-        entry=staged.entry,
+        entry=staged.written.entry,
         outcome=OUTCOMES[mode],
         target_name=name,
-        xxh3_128=staged.xxh3_128,
-        checksum=staged.checksum,
+        xxh3_128=staged.written.xxh3_128,
+        checksum=staged.written.checksum,
+        lost=staged.written.lost,
     )

@@ -109,9 +109,9 @@ def _equal_content(
         return hasher
     try:
         with source.open(entry.name) as reader:
-            one = _hash(reader, toolbox)
+            one = hash_file(reader, toolbox)
         with target.open(target_name) as reader:
-            other = _hash(reader, toolbox)
+            other = hash_file(reader, toolbox)
     except StorageError as error:
         if error.retry is RetryClass.NEVER:
             return None  # gone or unreadable by now: the ordinary way will tell what is wrong
@@ -119,7 +119,8 @@ def _equal_content(
     return one if one.xxh3_128() == other.xxh3_128() else None
 
 
-def _hash(reader: SourceFile, toolbox: Toolbox) -> Hasher:
+def hash_file(reader: SourceFile, toolbox: Toolbox) -> Hasher:
+    """The hashes of the whole opened file."""
     hasher = Hasher(toolbox.plan.checksum)
     offset = 0
     while count := reader.read_into(toolbox.buffer, offset):

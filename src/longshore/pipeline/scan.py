@@ -25,6 +25,7 @@ from longshore.domain.errors import (
     StorageUnavailable,
 )
 from longshore.domain.outcome import Outcome
+from longshore.pipeline import links
 from longshore.pipeline.copying import lost_storage
 from longshore.pipeline.messages import (
     CopyMode,
@@ -60,6 +61,7 @@ class _Scan:
     records: list[Record] = field(default_factory=list)
     found: list[FoundFolder] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
+    linked: set[int] = field(default_factory=set)  # sources with files of several names
     packer: Packer = field(init=False)
     pending: list[ScanFolder] = field(init=False)  # a stack: the next one is the last
     rest: ScanFolder | None = field(default=None)  # what is not yet listed of the present folder
@@ -103,6 +105,7 @@ class _Scan:
             log=self.log,
             lost=lost,
             gave_up=gave_up,
+            links=[links.pack(source) for source in sorted(self.linked)],
         )
 
     # ------------------------------------------------------------------ one folder
@@ -121,6 +124,8 @@ class _Scan:
     def _list_opened(self, folder: ScanFolder, opened: Folder) -> None:
         entries = self._entries(folder, opened)
         with closing(self._standing(folder)) as standing:
+            if standing.is_missing and not folder.only:
+                self._make(folder)
             while chunk := list(islice(entries, CHUNK_ENTRIES)):
                 # First all that may raise, then all that takes note: a chunk counts as a whole.
                 files = [entry for entry in chunk if entry.kind in _MOVABLE]
@@ -131,6 +136,16 @@ class _Scan:
                 if len(chunk) == CHUNK_ENTRIES and self._is_full():
                     return
         self.rest = None
+
+    def _make(self, folder: ScanFolder) -> None:
+        """Make the folder at the destination. Made later, it would change its parent's time."""
+        try:
+            destination = self.toolbox.destination_of(folder.source)
+            destination.open_folder(folder.target, create=True).close()
+        except StorageUnavailable:
+            raise
+        except StorageError:
+            return  # told when its files are written, or its metadata is set
 
     def _entries(self, folder: ScanFolder, opened: Folder) -> Iterator[Entry]:
         if folder.only:
@@ -213,6 +228,8 @@ class _Scan:
         name = self._target_name(folder, entry)
         if isinstance(decided, CopyMode):
             self.packer.add(folder.source, folder.path, folder.target, entry, name, decided)
+            if entry.links > 1 and links.are_kept(entry, folder.source, self.toolbox):
+                self.linked.add(folder.source)
         else:
             self._record(folder, entry, decided, target_path=paths.join(folder.target, name))
 

@@ -33,6 +33,7 @@ class Toolbox:
     time_ns: Callable[[], int]
     buffer: memoryview
     verifications: dict[int, Any]  # unfinished read-backs of big files, by work id
+    anchors: dict[bytes, Any]  # what is known of copies that hard links are made from, by path
     warnings: list[str] = field(default_factory=list)
 
     def destination_of(self, source: int) -> StorageHandler:
@@ -74,6 +75,7 @@ class Toolbox:
         target_path: bytes = b"",
         xxh3_128: bytes = b"",
         checksum: bytes = b"",
+        lost: bytes = b"",
         failure: FileFailure | None = None,
         callback_id: int = 0,
         attempts: int = 1,
@@ -91,6 +93,7 @@ class Toolbox:
             callback_id,
             attempts,
             self.time_ns(),
+            lost,
         )
 
 

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-
-import xxhash
 
 from longshore.domain import paths
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import (
     ErrorKind,
     FileFailure,
-    RetryClass,
     Side,
-    Stage,
     StorageError,
     StorageUnavailable,
 )
 from longshore.domain.outcome import Outcome
+from longshore.pipeline import links
+from longshore.pipeline.content import Where, Written, write_file
 from longshore.pipeline.hashing import Hasher
+from longshore.pipeline.keeping import keep
 from longshore.pipeline.messages import CopyGroup, CopyMode, PlannedFile
 from longshore.pipeline.planning import by_rule
-from longshore.pipeline.published import find_published, same_content
+from longshore.pipeline.published import Published, find_published, same_content
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
-from longshore.storage.handler import Folder, Metadata, SourceFile, StagedFile
-
-PERMISSION_BITS = 0o7777
+from longshore.storage.handler import Folder, Metadata, StagedFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +32,10 @@ class Staged:
     group: CopyGroup
     planned: PlannedFile
     mode: CopyMode
-    entry: Entry  # the source as it was read
     target: Folder
     file: StagedFile  # closed
-    xxh3_128: bytes
-    checksum: bytes
+    written: Written
+    bytes_copied: int  # none for a further name of a file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +47,7 @@ class Finished:
     target_name: bytes = b""  # empty: the planned one
     xxh3_128: bytes = b""
     checksum: bytes = b""
+    lost: bytes = b""  # what the destination does not keep, for the catalogue
     failure: FileFailure | None = None
 
 
@@ -60,14 +56,6 @@ class Again:
     """An error that may pass: the file is worth another attempt."""
 
     failure: FileFailure
-
-
-@dataclass(slots=True)
-class Where:
-    """The step and the end that an error just now would belong to."""
-
-    stage: Stage = Stage.TRANSFER
-    side: Side = Side.SOURCE
 
 
 def transfer(
@@ -119,51 +107,38 @@ def _transfer(
             planned, mode, source, target, toolbox, resolution=resolution, fresh=fresh
         )
         if published is not None:
-            return Finished(
-                entry=published.entry,
-                outcome=published.outcome,
-                target_name=published.name,
-                xxh3_128=published.xxh3_128,
-                checksum=published.checksum,
-            )
-    stage = _stage_symlink if planned.entry.kind is EntryKind.SYMLINK else _stage_file
-    temporary = toolbox.temporary_name(group.source, planned.target_name)
-    entry, file, hasher = stage(planned, temporary, source, target, toolbox, where)
+            return _published(published, planned, source, target, toolbox)
+    file, written, copied = _stage(planned, group, source, target, toolbox, where)
     return Staged(
         group=group,
         planned=planned,
         mode=mode,
-        entry=entry,
         target=target,
         file=file,
-        xxh3_128=hasher.xxh3_128(),
-        checksum=hasher.checksum(),
+        written=written,
+        bytes_copied=copied,
     )
 
 
-def _stage_file(
+def _stage(
     planned: PlannedFile,
-    temporary: bytes,
+    group: CopyGroup,
     source: Folder,
     target: Folder,
     toolbox: Toolbox,
     where: Where,
-) -> tuple[Entry, StagedFile, Hasher]:
-    hasher = Hasher(toolbox.plan.checksum)
+) -> tuple[StagedFile, Written, int]:
+    """Stage the file as what it is; the last value is the bytes copied for it."""
+    temporary = toolbox.temporary_name(group.source, planned.target_name)
+    if planned.entry.kind is EntryKind.SYMLINK:
+        return *_stage_symlink(planned, temporary, source, target, toolbox, where), 0
+    if links.are_kept(planned.entry, group.source, toolbox):
+        return links.stage(planned, group.source, temporary, source, target, toolbox, where)
     with source.open(planned.entry.name) as reader:
         entry = reader.stat()
-        where.side = Side.DESTINATION
-        file = target.stage(temporary, size=entry.size)
-        with file:
-            copy_range(reader, file, 0, entry.size, hasher.update, toolbox.buffer, where)
-            where.side = Side.SOURCE
-            check_unchanged(reader, entry, paths.join(source.path, planned.entry.name))
-            where.side = Side.DESTINATION
-            if toolbox.plan.verify:
-                where.stage = Stage.VERIFY
-                _verify(file, entry.size, hasher, toolbox.buffer, target.path, planned)
-            keep_metadata(file, entry, toolbox)
-    return entry, file, hasher
+        path = paths.join(source.path, planned.entry.name)
+        staged = write_file(reader, entry, group.source, target, temporary, path, toolbox, where)
+        return *staged, entry.size
 
 
 def _stage_symlink(
@@ -173,106 +148,39 @@ def _stage_symlink(
     target: Folder,
     toolbox: Toolbox,
     where: Where,
-) -> tuple[Entry, StagedFile, Hasher]:
+) -> tuple[StagedFile, Written]:
     entry = source.stat(planned.entry.name)
+    attributes = source.attributes(planned.entry.name)
     hasher = Hasher(toolbox.plan.checksum)
     hasher.update(memoryview(entry.link_target))
     where.side = Side.DESTINATION
     file = target.stage_symlink(temporary, entry.link_target)
-    keep_metadata(file, entry, toolbox)
-    return entry, file, hasher
-
-
-def copy_range(
-    reader: SourceFile,
-    file: StagedFile,
-    start: int,
-    end: int,
-    update: Callable[[memoryview], None],
-    buffer: memoryview,
-    where: Where,
-) -> None:
-    """Copy the bytes from `start` up to `end`; kind `short_read` if the source ends before."""
-    offset = start
-    while offset < end:
-        where.side = Side.SOURCE
-        count = reader.read_into(buffer[: min(len(buffer), end - offset)], offset)
-        if count == 0:
-            raise StorageError(
-                ErrorKind.SHORT_READ,
-                RetryClass.NOW,
-                "read",
-                reader.stat().name,
-                f"it ends after {offset} of {end} bytes",
-            )
-        data = buffer[:count]
-        update(data)
-        where.side = Side.DESTINATION
-        file.write(data, offset)
-        offset += count
-
-
-def check_unchanged(reader: SourceFile, before: Entry, path: bytes) -> None:
-    """Raises kind `changed_while_read` if the opened file is not what it was before reading."""
-    after = reader.stat()
-    if (after.size, after.mtime_ns) != (before.size, before.mtime_ns):
-        raise StorageError(
-            ErrorKind.CHANGED_WHILE_READ,
-            RetryClass.NOW,
-            "read",
-            path,
-            "it was changed while it was read",
-        )
-
-
-def _verify(
-    file: StagedFile,
-    size: int,
-    hasher: Hasher,
-    buffer: memoryview,
-    folder: bytes,
-    planned: PlannedFile,
-) -> None:
-    """Read the staged file back. Raises kind `checksum_mismatch`."""
-    found = xxhash.xxh3_128()
-    offset = 0
-    while count := file.read_into(buffer, offset):
-        found.update(buffer[:count])
-        offset += count
-        if count < len(buffer) and offset == size:
-            break
-    if offset != size or found.digest() != hasher.xxh3_128():
-        raise mismatch(paths.join(folder, planned.target_name))
-
-
-def mismatch(path: bytes) -> StorageError:
-    return StorageError(
-        ErrorKind.CHECKSUM_MISMATCH,
-        RetryClass.LATER,
-        "verify",
-        path,
-        "what was read back is not what was written",
+    lost = keep(file.set_metadata, entry, attributes, toolbox)
+    return file, Written(
+        entry=entry, xxh3_128=hasher.xxh3_128(), checksum=hasher.checksum(), lost=lost
     )
 
 
-def keep_metadata(file: StagedFile, entry: Entry, toolbox: Toolbox) -> None:
-    """Give the staged file the metadata of its source; what is lost becomes a warning."""
-    warn_of_lost(file.set_metadata(metadata_of(entry)), toolbox)
+def _published(
+    published: Published, planned: PlannedFile, source: Folder, target: Folder, toolbox: Toolbox
+) -> Finished:
+    """The file was published before a crash, or the same one stands there already."""
+    lost = b""
+    if published.outcome is not Outcome.IDENTICAL:
+        # It is ours. Setting the metadata again says what of it was lost.
+        def set_metadata(metadata: Metadata) -> tuple[str, ...]:
+            return target.set_metadata(published.name, metadata)
 
-
-def metadata_of(entry: Entry) -> Metadata:
-    return Metadata(
-        mode=None if entry.kind is EntryKind.SYMLINK else entry.mode & PERMISSION_BITS,
-        uid=entry.uid,
-        gid=entry.gid,
-        mtime_ns=entry.mtime_ns,
-        atime_ns=entry.atime_ns,
+        attributes = source.attributes(planned.entry.name)
+        lost = keep(set_metadata, published.entry, attributes, toolbox)
+    return Finished(
+        entry=published.entry,
+        outcome=published.outcome,
+        target_name=published.name,
+        xxh3_128=published.xxh3_128,
+        checksum=published.checksum,
+        lost=lost,
     )
-
-
-def warn_of_lost(fields: tuple[str, ...], toolbox: Toolbox) -> None:
-    if fields:
-        toolbox.warn(f"the destination does not keep: {', '.join(fields)}")
 
 
 def _drop_staged(target: Folder, name: bytes) -> None:

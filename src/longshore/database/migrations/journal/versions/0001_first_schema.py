@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("live", sa.Boolean(), nullable=False),
         sa.Column("execution_id", sa.BigInteger(), nullable=False),
         sa.Column("written_ns", sa.BigInteger(), nullable=False),
+        sa.Column("lost", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint(
             "file_id", "storage_kind", "storage_id", "path", name=op.f("pk_copies")
         ),
@@ -115,6 +116,7 @@ def upgrade() -> None:
         sa.Column("ctime_ns", sa.BigInteger(), nullable=False),
         sa.Column("link_target", sa.LargeBinary(), nullable=True),
         sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("lost", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_nodes")),
         sa.UniqueConstraint("parent_id", "name", name=op.f("uq_nodes_parent_id_name")),
     )

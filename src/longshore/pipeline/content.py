@@ -1,0 +1,187 @@
+"""Writing the content of a file: hashed while it passes, holes left out, read back, compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import xxhash
+
+from longshore.domain.entry import Entry
+from longshore.domain.errors import ErrorKind, RetryClass, Side, Stage, StorageError
+from longshore.pipeline.hashing import Hasher
+from longshore.pipeline.keeping import keep
+from longshore.pipeline.toolbox import Toolbox
+from longshore.storage.handler import Folder, SourceFile, StagedFile
+
+Update = Callable[[memoryview], None]
+
+_ZEROS = memoryview(bytes(1024 * 1024))
+
+
+@dataclass(slots=True)
+class Where:
+    """The step and the end that an error just now would belong to."""
+
+    stage: Stage = Stage.TRANSFER
+    side: Side = Side.SOURCE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What is known of a file that was written: the source as it was read, and its hashes."""
+
+    entry: Entry
+    xxh3_128: bytes
+    checksum: bytes
+    lost: bytes = b""  # what the destination does not keep, for the catalogue
+
+
+def write_file(
+    reader: SourceFile,
+    entry: Entry,
+    source: int,
+    folder: Folder,
+    temporary: bytes,
+    path: bytes,
+    toolbox: Toolbox,
+    where: Where,
+) -> tuple[StagedFile, Written]:
+    """Stage the opened source, verified and with its metadata; the staged file comes back closed.
+
+    `path` is that of the source, for errors.
+    """
+    hasher = Hasher(toolbox.plan.checksum)
+    where.side = Side.SOURCE
+    attributes = reader.attributes()
+    where.side = Side.DESTINATION
+    with folder.stage(temporary, size=entry.size) as file:
+        holes = has_holes(entry, source, toolbox)
+        copy_range(
+            reader, file, 0, entry.size, hasher.update, toolbox.buffer, where, path, holes=holes
+        )
+        if holes:
+            fill_up(file, entry.size)
+        where.side = Side.SOURCE
+        check_unchanged(reader, entry, path)
+        where.side = Side.DESTINATION
+        if toolbox.plan.verify:
+            where.stage = Stage.VERIFY
+            _read_back(file, entry.size, hasher, path, toolbox)
+        lost = keep(file.set_metadata, entry, attributes, toolbox)
+    return file, Written(
+        entry=entry, xxh3_128=hasher.xxh3_128(), checksum=hasher.checksum(), lost=lost
+    )
+
+
+def has_holes(entry: Entry, source: int, toolbox: Toolbox) -> bool:
+    """Whether it pays to look for holes that the destination can keep."""
+    return (
+        entry.allocated_bytes < entry.size
+        and toolbox.sources[source].capabilities.sparse
+        and toolbox.destination_of(source).capabilities.sparse
+    )
+
+
+def copy_range(
+    reader: SourceFile,
+    file: StagedFile,
+    start: int,
+    end: int,
+    update: Update,
+    buffer: memoryview,
+    where: Where,
+    path: bytes,
+    *,
+    holes: bool,
+) -> None:
+    """Copy the bytes from `start` up to `end`; kind `short_read` if the source ends before.
+
+    With `holes` only data is read and written; the hash sees the zeros of the holes all the same.
+    """
+    if not holes:
+        return _copy_data(reader, file, start, end, update, buffer, where, path)
+    where.side = Side.SOURCE
+    for first, last in reader.data_ranges(start, end):
+        hash_zeros(update, first - start)
+        _copy_data(reader, file, first, last, update, buffer, where, path)
+        where.side = Side.SOURCE
+        start = last
+    return hash_zeros(update, end - start)
+
+
+def fill_up(file: StagedFile, size: int) -> None:
+    """Give the staged file the hole at its end, if there is one."""
+    if file.size() < size:
+        file.set_size(size)
+
+
+def hash_zeros(update: Update, count: int) -> None:
+    """Hash so many zeros without reading them."""
+    while count > 0:
+        update(_ZEROS[:count])
+        count -= len(_ZEROS)
+
+
+def check_unchanged(reader: SourceFile, before: Entry, path: bytes) -> None:
+    """Raises kind `changed_while_read` if the opened file is not what it was before reading."""
+    after = reader.stat()
+    if (after.size, after.mtime_ns) != (before.size, before.mtime_ns):
+        raise StorageError(
+            ErrorKind.CHANGED_WHILE_READ,
+            RetryClass.NOW,
+            "read",
+            path,
+            "it was changed while it was read",
+        )
+
+
+def mismatch(path: bytes) -> StorageError:
+    """The error for a destination that does not give back what was written."""
+    return StorageError(
+        ErrorKind.CHECKSUM_MISMATCH,
+        RetryClass.LATER,
+        "verify",
+        path,
+        "what was read back is not what was written",
+    )
+
+
+def _copy_data(
+    reader: SourceFile,
+    file: StagedFile,
+    start: int,
+    end: int,
+    update: Update,
+    buffer: memoryview,
+    where: Where,
+    path: bytes,
+) -> None:
+    offset = start
+    while offset < end:
+        where.side = Side.SOURCE
+        count = reader.read_into(buffer[: min(len(buffer), end - offset)], offset)
+        if count == 0:
+            cause = f"it ends after {offset} of {end} bytes"
+            raise StorageError(ErrorKind.SHORT_READ, RetryClass.NOW, "read", path, cause)
+        data = buffer[:count]
+        update(data)
+        where.side = Side.DESTINATION
+        file.write(data, offset)
+        offset += count
+
+
+def _read_back(file: StagedFile, size: int, hasher: Hasher, path: bytes, toolbox: Toolbox) -> None:
+    """Read the staged file back. Raises kind `checksum_mismatch`."""
+    if toolbox.plan.verify_from_medium:
+        file.drop_cache()
+    found = xxhash.xxh3_128()
+    buffer = toolbox.buffer
+    offset = 0
+    while count := file.read_into(buffer, offset):
+        found.update(buffer[:count])
+        offset += count
+        if count < len(buffer) and offset == size:
+            break
+    if offset != size or found.digest() != hasher.xxh3_128():
+        raise mismatch(path)

@@ -1,0 +1,78 @@
+"""Giving files and folders the metadata of their sources, and noting what the destination loses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from longshore.domain.entry import Entry, EntryKind
+from longshore.domain.fidelity import Unkept, encode_unkept
+from longshore.pipeline.toolbox import Toolbox
+from longshore.storage.handler import Metadata, attribute_of_field
+
+PERMISSION_BITS = 0o7777
+
+SetMetadata = Callable[[Metadata], tuple[str, ...]]
+
+_WORDS = {
+    "mode": "permission bits",
+    "uid": "owner",
+    "gid": "group",
+    "mtime_ns": "modification time",
+    "atime_ns": "access time",
+}
+HARD_LINKS = "hard links"
+
+
+def keep(
+    set_metadata: SetMetadata,
+    entry: Entry,
+    attributes: Mapping[bytes, bytes] | None,
+    toolbox: Toolbox,
+) -> bytes:
+    """Set the metadata of the source; what was lost, as bytes for the catalogue.
+
+    Each kind of loss becomes a warning.
+    """
+    metadata = metadata_of(entry, attributes)
+    fields = set_metadata(metadata)
+    return note_lost(fields, metadata, toolbox) if fields else b""
+
+
+def metadata_of(entry: Entry, attributes: Mapping[bytes, bytes] | None) -> Metadata:
+    """The metadata that travels with a file. None: its attributes are not known."""
+    return Metadata(
+        mode=None if entry.kind is EntryKind.SYMLINK else entry.mode & PERMISSION_BITS,
+        uid=entry.uid,
+        gid=entry.gid,
+        mtime_ns=entry.mtime_ns,
+        atime_ns=entry.atime_ns,
+        attributes=attributes,
+    )
+
+
+def note_lost(fields: Iterable[str], metadata: Metadata, toolbox: Toolbox) -> bytes:
+    """Warn of the fields that were not kept; their values, as bytes for the catalogue."""
+    values: dict[str, Any] = {}
+    attributes: dict[bytes, bytes] = {}
+    for field in fields:
+        name = attribute_of_field(field)
+        warn_of(_WORDS[field] if name is None else _kind_of(name), toolbox)
+        if name is None:
+            values[field] = getattr(metadata, field)
+        else:
+            attributes[name] = (metadata.attributes or {})[name]
+    return encode_unkept(Unkept(attributes=attributes, **values))
+
+
+def warn_of(what: str, toolbox: Toolbox) -> None:
+    """Tell once that the destination does not keep this."""
+    toolbox.warn(f"the destination does not keep: {what}")
+
+
+def _kind_of(attribute: bytes) -> str:
+    """Attributes are told by their kind: there may be thousands of names."""
+    if attribute.startswith(b"system.posix_acl_"):
+        return "access lists"
+    namespace = attribute.partition(b".")[0].decode("ascii", "replace")
+    return f"extended attributes of the kind {namespace}"
