@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -46,14 +47,14 @@ def grow(root: Path, files: int, size: int, attribute: bool) -> None:
             os.setxattr(path, "user.note", b"value")
 
 
-def plan_of(source: Path, destination: Path, fields: dict[str, object]) -> ExecutionPlan:
+def plan_of(source: Path, destination: Path, fields: dict[str, Any]) -> ExecutionPlan:
     address = folder_address(StorageReference(StorageKind.NAS_SHARE, 1), str(source))
     target = folder_address(StorageReference(StorageKind.NAS_SHARE, 2), str(destination))
-    return ExecutionPlan(
+    plan = ExecutionPlan(
         execution_id=1,
         task_id=1,
         sources=[Source(address, b"", b"", b"", None, False)],
-        destination=Destination(target, None),
+        destinations=[Destination(target, None)],
         conflict=ConflictResolution.RENAME,
         checksum=ChecksumKind.NONE,
         verify=True,
@@ -62,8 +63,8 @@ def plan_of(source: Path, destination: Path, fields: dict[str, object]) -> Execu
         slice_seconds=2.0,
         batch_files=1000,
         batch_bytes=256 * 1024 * 1024,
-        **fields,  # type: ignore[arg-type]
     )
+    return msgspec.structs.replace(plan, **fields)
 
 
 def run(mover: Mover, plan: ExecutionPlan) -> tuple[float, float, int]:

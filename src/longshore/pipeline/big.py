@@ -23,7 +23,7 @@ from longshore.domain.outcome import Outcome
 from longshore.pipeline import content, copying, links
 from longshore.pipeline.content import Where, Written, check_unchanged
 from longshore.pipeline.hashing import Hasher
-from longshore.pipeline.keeping import keep
+from longshore.pipeline.keeping import keep, without_link
 from longshore.pipeline.messages import (
     CopyGroup,
     CopyMode,
@@ -221,6 +221,8 @@ class _Slice:
             if hasher is None:
                 return Unfinished(big)
             lost = keep(file.set_metadata, entry, reader.attributes(), toolbox)
+        if links.are_lost(entry, self.group.source, toolbox):
+            lost = without_link(lost, toolbox)
         result = self._publish(file, _written(entry, hasher, lost), mode, target)
         if result.failure is None and links.are_kept(entry, self.group.source, toolbox):
             anchor = links.anchor_of(entry, self.group.source, toolbox)

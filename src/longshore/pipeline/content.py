@@ -10,7 +10,7 @@ import xxhash
 from longshore.domain.entry import Entry
 from longshore.domain.errors import ErrorKind, RetryClass, Side, Stage, StorageError
 from longshore.pipeline.hashing import Hasher
-from longshore.pipeline.keeping import keep
+from longshore.pipeline.keeping import HOLES, keep, warn_of
 from longshore.pipeline.toolbox import Toolbox
 from longshore.storage.handler import Folder, SourceFile, StagedFile
 
@@ -62,6 +62,8 @@ def write_file(
         )
         if holes:
             fill_up(file, entry.size)
+        elif entry.allocated_bytes < entry.size:
+            warn_of_filled_holes(reader, entry, source, toolbox)
         where.side = Side.SOURCE
         check_unchanged(reader, entry, path)
         where.side = Side.DESTINATION
@@ -81,6 +83,15 @@ def has_holes(entry: Entry, source: int, toolbox: Toolbox) -> bool:
         and toolbox.sources[source].capabilities.sparse
         and toolbox.destination_of(source).capabilities.sparse
     )
+
+
+def warn_of_filled_holes(reader: SourceFile, entry: Entry, source: int, toolbox: Toolbox) -> None:
+    """Tell once when the destination keeps zeros where the source has holes."""
+    if not toolbox.sources[source].capabilities.sparse:
+        return
+    # A file system that compresses allocates less than the size, too.
+    if list(reader.data_ranges(0, entry.size)) != [(0, entry.size)]:
+        warn_of(HOLES, toolbox)
 
 
 def copy_range(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from longshore.domain.entry import Entry, EntryKind
-from longshore.domain.fidelity import Unkept, encode_unkept
+from longshore.domain.fidelity import Unkept, decode_unkept, encode_unkept
 from longshore.pipeline.toolbox import Toolbox
 from longshore.storage.handler import Metadata, attribute_of_field
 
@@ -22,6 +24,7 @@ _WORDS = {
     "atime_ns": "access time",
 }
 HARD_LINKS = "hard links"
+HOLES = "holes of sparse files"
 
 
 def keep(
@@ -63,6 +66,12 @@ def note_lost(fields: Iterable[str], metadata: Metadata, toolbox: Toolbox) -> by
         else:
             attributes[name] = (metadata.attributes or {})[name]
     return encode_unkept(Unkept(attributes=attributes, **values))
+
+
+def without_link(lost: bytes, toolbox: Toolbox) -> bytes:
+    """Warn that a name stands alone now; the same losses with that one among them."""
+    warn_of(HARD_LINKS, toolbox)
+    return encode_unkept(msgspec.structs.replace(decode_unkept(lost), hard_link=True))
 
 
 def warn_of(what: str, toolbox: Toolbox) -> None:

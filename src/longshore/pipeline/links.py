@@ -21,9 +21,8 @@ import xxhash
 from longshore.domain import paths
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import ErrorKind, Side, Stage, StorageError, StorageUnavailable
-from longshore.domain.fidelity import decode_unkept, encode_unkept
 from longshore.pipeline.content import Where, Written, write_file
-from longshore.pipeline.keeping import HARD_LINKS, keep, warn_of
+from longshore.pipeline.keeping import keep, without_link
 from longshore.pipeline.messages import CleanReply, LinksWork, Lost, PackedWork, PlannedFile, encode
 from longshore.pipeline.published import hash_file, look
 from longshore.pipeline.toolbox import Toolbox, failure_of
@@ -66,6 +65,16 @@ def are_kept(entry: Entry, source: int, toolbox: Toolbox) -> bool:
     )
 
 
+def are_lost(entry: Entry, source: int, toolbox: Toolbox) -> bool:
+    """Whether the file has several names that will not share one file at the destination."""
+    return (
+        entry.links > 1
+        and entry.kind is EntryKind.FILE
+        and toolbox.sources[source].capabilities.hard_links
+        and not toolbox.destination_of(source).capabilities.hard_links
+    )
+
+
 def anchor_of(entry: Entry, source: int, toolbox: Toolbox) -> Anchor:
     """The anchor of the file as it is now: a file that is changed gets another one."""
     key = (source, entry.device, entry.identity, entry.size, entry.mtime_ns)
@@ -97,7 +106,8 @@ def stage(
             file, written = write_file(
                 reader, entry, source_index, target, temporary, path, toolbox, where
             )
-            written, copied = without_link(written), entry.size
+            lost = without_link(written.lost, toolbox)
+            written, copied = replace(written, lost=lost), entry.size
     return file, replace(written, entry=entry), copied
 
 
@@ -111,14 +121,7 @@ def link_to(
         toolbox.anchors.pop(anchor.path, None)
         if error.kind not in {ErrorKind.UNSUPPORTED, ErrorKind.PERMISSION}:
             raise
-    warn_of(HARD_LINKS, toolbox)
     return None
-
-
-def without_link(written: Written) -> Written:
-    """The same, noting for the catalogue that the file stands alone now."""
-    lost = msgspec.structs.replace(decode_unkept(written.lost), hard_link=True)
-    return replace(written, lost=encode_unkept(lost))
 
 
 def publish_anchor(of_path: bytes, anchor: Anchor, toolbox: Toolbox) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from longshore.domain import paths
 from longshore.domain.entry import Entry, EntryKind
@@ -17,7 +17,7 @@ from longshore.domain.outcome import Outcome
 from longshore.pipeline import links
 from longshore.pipeline.content import Where, Written, write_file
 from longshore.pipeline.hashing import Hasher
-from longshore.pipeline.keeping import keep
+from longshore.pipeline.keeping import keep, without_link
 from longshore.pipeline.messages import CopyGroup, CopyMode, PlannedFile
 from longshore.pipeline.planning import by_rule
 from longshore.pipeline.published import Published, find_published, same_content
@@ -137,8 +137,12 @@ def _stage(
     with source.open(planned.entry.name) as reader:
         entry = reader.stat()
         path = paths.join(source.path, planned.entry.name)
-        staged = write_file(reader, entry, group.source, target, temporary, path, toolbox, where)
-        return *staged, entry.size
+        file, written = write_file(
+            reader, entry, group.source, target, temporary, path, toolbox, where
+        )
+    if links.are_lost(entry, group.source, toolbox):
+        written = replace(written, lost=without_link(written.lost, toolbox))
+    return file, written, entry.size
 
 
 def _stage_symlink(

@@ -1,0 +1,195 @@
+"""Driving a Mover through a whole execution, as the controller does, in this process."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from longshore.domain.checksum import ChecksumKind
+from longshore.domain.storage import (
+    StorageAddress,
+    StorageKind,
+    StorageReference,
+    folder_address,
+)
+from longshore.domain.task import ConflictResolution
+from longshore.pipeline.messages import (
+    CleanReply,
+    CopyReply,
+    Destination,
+    ExecutionPlan,
+    FolderReply,
+    FoundFolder,
+    PackedWork,
+    Record,
+    ScanReply,
+    Source,
+    WorkKind,
+    WorkOrder,
+    encode,
+    first_scan,
+)
+from longshore.pipeline.mover import Mover
+from longshore.storage.backends.posix import PosixStorage
+from longshore.storage.handler import StorageHandler
+from longshore.storage.wrappers.faults import Fault, FaultPlan
+from longshore.storage.wrappers.faulty import FaultyStorage, Hook, no_hook
+
+ROUNDS_MAXIMUM = 10_000  # orders; more would mean that the work never ends
+PHASES = (WorkKind.LINKS, WorkKind.FOLDERS)  # held until everything before is done
+SOURCE, DESTINATION = 1, 2  # ids of the two storages
+
+
+def plan_for(
+    source: Path,
+    destination: Path,
+    *,
+    conflict: ConflictResolution = ConflictResolution.OVERWRITE,
+    checksum: ChecksumKind = ChecksumKind.SHA256,
+    verify: bool = True,
+    batch_files: int = 100,
+    slice_seconds: float = 60.0,
+) -> ExecutionPlan:
+    """Copy everything in one folder into another one."""
+    shares = [
+        folder_address(StorageReference(StorageKind.NAS_SHARE, number), str(folder))
+        for number, folder in ((SOURCE, source), (DESTINATION, destination))
+    ]
+    return ExecutionPlan(
+        execution_id=7,
+        task_id=1,
+        sources=[Source(shares[0], b"", b"", b"", None, False)],
+        destinations=[Destination(shares[1], None)],
+        conflict=conflict,
+        checksum=checksum,
+        verify=verify,
+        callbacks=[],
+        workers=1,
+        slice_seconds=slice_seconds,
+        batch_files=batch_files,
+        batch_bytes=256 * 1024 * 1024,
+    )
+
+
+Wrap = Callable[[StorageHandler], StorageHandler]
+
+
+def with_faults(*faults: Fault, hook: Hook = no_hook) -> Wrap:
+    """A storage on which these things go wrong."""
+    plan = FaultPlan(faults)  # one count for all handlers on the storage
+    return lambda inner: FaultyStorage(inner, plan, hook=hook)
+
+
+def without(**abilities: object) -> Wrap:
+    """A storage that lacks abilities of the one it stands on."""
+
+    def wrap(inner: StorageHandler) -> StorageHandler:
+        inner.capabilities = msgspec.structs.replace(inner.capabilities, **abilities)
+        return inner
+
+    return wrap
+
+
+def as_it_is(inner: StorageHandler) -> StorageHandler:
+    return inner
+
+
+@dataclass(slots=True)
+class Driver:
+    """What an execution has left to do, and what came out of it. `movers` take turns."""
+
+    plan: ExecutionPlan
+    wrap_source: Wrap = as_it_is
+    wrap_destination: Wrap = as_it_is
+    movers_count: int = 1
+    fresh: bool = True
+    records: list[Record] = field(default_factory=list)
+    folders: list[FoundFolder] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    bytes_copied: int = 0
+    orders: int = 0
+    todo: list[tuple[WorkKind, int, bytes]] = field(default_factory=list)
+    held: list[tuple[WorkKind, bytes]] = field(default_factory=list)
+    movers: list[Mover] = field(default_factory=list)
+
+    def run(self) -> Driver:
+        """Do all of the work; itself, for the results."""
+        self.start()
+        while self.step():
+            pass
+        return self.close()
+
+    def start(self) -> None:
+        self.movers = [
+            Mover(self._open, lambda _: None, time.monotonic, time.time_ns)
+            for _ in range(self.movers_count)
+        ]
+        self._add(WorkKind.SCAN, [PackedWork(0, 0, encode(first_scan(self.plan)))])
+
+    def step(self) -> bool:
+        """Carry out one order; False when nothing is left."""
+        assert self.orders < ROUNDS_MAXIMUM
+        if not self.todo:
+            self._release()
+        if not self.todo:
+            return False
+        kind, work_id, payload = self.todo.pop(0)
+        self.orders += 1
+        mover = self.movers[self.orders % len(self.movers)]
+        order = WorkOrder(work_id, kind, encode(self.plan), payload, self.fresh)
+        self._take(kind, work_id, mover(order))
+        return True
+
+    def close(self) -> Driver:
+        for mover in self.movers:
+            mover.close()
+        return self
+
+    def record_of(self, name: bytes) -> Record:
+        (found,) = [record for record in self.records if record.entry.name == name]
+        return found
+
+    def _take(self, kind: WorkKind, work_id: int, reply: object) -> None:
+        if isinstance(reply, ScanReply):
+            assert reply.lost is None
+            self.records += reply.records
+            self._add(WorkKind.SCAN, reply.remaining)
+            self._add(WorkKind.COPY, reply.batches)
+            self.held += [(WorkKind.FOLDERS, each.payload) for each in reply.folders]
+            self.held += [(WorkKind.LINKS, each.payload) for each in reply.links]
+            return
+        assert isinstance(reply, CopyReply | FolderReply | CleanReply)
+        assert reply.lost is None
+        if reply.remaining is not None:
+            self.todo.append((kind, work_id, reply.remaining.payload))
+        if isinstance(reply, CleanReply):
+            return
+        self.records += reply.records
+        self.warnings += [text for text in reply.warnings if text not in self.warnings]
+        if isinstance(reply, FolderReply):
+            self.folders += reply.done
+        else:
+            self.bytes_copied += reply.bytes_copied
+
+    def _add(self, kind: WorkKind, packed: Sequence[PackedWork]) -> None:
+        begin = 1000 * (self.orders + 1)
+        self.todo += [(kind, begin + n, each.payload) for n, each in enumerate(packed)]
+
+    def _release(self) -> None:
+        for phase in PHASES:
+            due = [payload for kind, payload in self.held if kind is phase]
+            if due:
+                self.held = [each for each in self.held if each[0] is not phase]
+                self._add(phase, [PackedWork(0, 0, payload) for payload in due])
+                return
+
+    def _open(self, address: StorageAddress) -> StorageHandler:
+        root = os.fsencode(address.settings["root"])
+        inner = PosixStorage(address.reference, root)
+        wrap = self.wrap_source if address.reference.id == SOURCE else self.wrap_destination
+        return wrap(inner)
