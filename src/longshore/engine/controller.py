@@ -61,7 +61,7 @@ class Controller:
         """Take the lease, go on with what was left, and work. Raises LeaseLost."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._end)
+            loop.add_signal_handler(number, self.end)
         held = await lease.acquire(self.database, self.clock, self.config.lease_seconds)
         floor = Floor(
             config=self.config,
@@ -155,7 +155,8 @@ class Controller:
         self.listener.drain()
         self._called.set()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """End in order, soon."""
         self._ending = True
         self._called.set()
 

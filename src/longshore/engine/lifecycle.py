@@ -57,17 +57,16 @@ def count_work(run: Run, counts: dict[tuple[int, WorkState], int]) -> None:
 
 def start(floor: Floor, execution_id: int) -> None:
     """A slot is free: take the execution out of the queue."""
+    run = load(floor, execution_id, recovered=True)
+    scan = NewWork(kind=WorkKind.SCAN, files=0, size=0, payload=encode(first_scan(run.plan)))
     with floor.journal() as connection:
+        # Counters without work are an execution that has finished, so both come at once.
         new = journal.start_counting(connection, execution_id)
-    run = load(floor, execution_id, recovered=not new)
-    if new:
-        with floor.journal() as connection:
-            scan = NewWork(
-                kind=WorkKind.SCAN, files=0, size=0, payload=encode(first_scan(run.plan))
-            )
-            run.added(journal.add_work(connection, execution_id, [scan]))
-    floor.runs[execution_id] = run
+        added = journal.add_work(connection, execution_id, [scan]) if new else []
+    run.recovered = not new
+    run.added(added)
     change_status(floor, run, Event.ADMIT)
+    floor.runs[execution_id] = run
 
 
 def hold_back_callbacks(floor: Floor, run: Run) -> None:
