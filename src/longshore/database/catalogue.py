@@ -252,5 +252,6 @@ _COPY_KEY = ("file_id", "storage_kind", "storage_id", "path")
 
 
 def _insert(connection: Connection) -> sqlite.Insert | postgresql.Insert:
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    return dialect.insert(copies)
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(copies)
+    return postgresql.insert(copies)
