@@ -154,7 +154,14 @@ def executions_with_status(
 
 
 def create_execution(
-    connection: Connection, execution_id: int, of: TaskRow, plan: bytes, *, now: int, **ends: str
+    connection: Connection,
+    execution_id: int,
+    of: TaskRow,
+    plan: bytes,
+    *,
+    facts: str,
+    now: int,
+    **ends: str,
 ) -> None:
     """A new execution of the task, in the queue; the task shows it from now on."""
     nothing = dict.fromkeys(
@@ -184,6 +191,7 @@ def create_execution(
             job_started=now,
             active_seconds=0.0,
             plan=plan,
+            facts=facts,
             **nothing,
         )
     )

@@ -18,6 +18,7 @@ from longshore.domain.execution import (
 )
 from longshore.engine import lifecycle
 from longshore.engine.admission import CannotStart, admit, require_callbacks
+from longshore.engine.facts import facts_of
 from longshore.engine.floor import Floor
 from longshore.engine.run import Run, Wish
 from longshore.pipeline.messages import encode
@@ -53,6 +54,7 @@ def _run(floor: Floor, task: runs.TaskRow, job: Job) -> None:
             execution_id,
             task,
             encode(admission.plan),
+            facts=facts_of(connection, task, admission.plan),
             now=floor.now(),
             source_type=admission.source_type.value,
             destination_type=admission.destination_type.value,
