@@ -6,6 +6,7 @@ import sys
 import time
 
 from longshore.client import Client, Execution
+from longshore.domain.execution import IDLE
 
 LINE_SECONDS = 1.0  # between two plain lines
 
@@ -20,10 +21,11 @@ def show_progress(client: Client, task_id: int) -> Execution | None:
 def _show_lines(client: Client, task_id: int) -> Execution | None:
     execution = None
     shown_at = -LINE_SECONDS
-    for _ in client.watch(task_id):
+    for task in client.watch(task_id):
         execution = client.last_execution(task_id)
         now = time.monotonic()
-        if execution is not None and now - shown_at >= LINE_SECONDS:
+        due = now - shown_at >= LINE_SECONDS or task.status in IDLE
+        if execution is not None and due:
             print(_line(execution), flush=True)
             shown_at = now
     return execution

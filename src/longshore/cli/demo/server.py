@@ -81,7 +81,8 @@ class TemporaryServer:
             if self.process.poll() is not None:
                 raise DemoFailed(f"the server did not start: {self._last_words()}")
             if time.monotonic() > deadline:
-                raise DemoFailed(f"the server did not start within {START_SECONDS:.0f} s")
+                limit = f"within {START_SECONDS:.0f} s"
+                raise DemoFailed(f"the server did not start {limit}: {self._last_words()}")
             time.sleep(LOOK_SECONDS)
 
     def remove(self) -> None:
