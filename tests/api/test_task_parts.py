@@ -236,3 +236,29 @@ def test_parts_of_another_task_are_not_found(admin: TestClient, task: str) -> No
     path = f"{API}/tasks/{other['id']}/task_metadata/{made['id']}"
     assert admin.get(path).json()["details"] == {"task_metadatum": [{"error": "not_found"}]}
     assert admin.delete(path).status_code == 404
+
+
+def test_a_clone_has_everything_but_the_history(admin: TestClient, task: str) -> None:
+    made = {
+        "task_sources": {"file_path": "/projects/photos"},
+        "task_destinations": {"pool_name": "vault", "folder_path": "/2024"},
+        "task_options": {"type": "overwrite", "value": "1"},
+        "task_metadata": {"key": "a", "value": "b"},
+        "task_callbacks": {"type": "filter", "script": "def run(req):\n    return True\n"},
+    }
+    for part, body in made.items():
+        assert admin.post(f"{task}/{part}", json=body).status_code == 201
+    admin.post(f"{task}/task_options", json={"type": "task_template", "value": "1"})
+    admin.put(task, json={"name": "n" * 255, "priority": 9})
+    answer = admin.post(f"{task}/clone")
+    assert answer.status_code == 201, answer.text
+    clone = answer.json()
+    assert (clone["name"], clone["priority"]) == ("n" * 248 + " (copy)", 9)
+    assert clone["status"] == "not_activated"
+    for part in made:
+        old, new = (
+            admin.get(path).json()[part]
+            for path in (f"{task}/{part}", f"{API}/tasks/{clone['id']}/{part}")
+        )
+        kept = [each | {"id": 0} for each in old if each.get("type") != "task_template"]
+        assert [each | {"id": 0} for each in new] == kept

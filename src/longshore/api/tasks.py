@@ -17,7 +17,7 @@ from longshore.api.rendering import (
 )
 from longshore.api.routing import Call, Endpoint, Parameter, Routes
 from longshore.domain.execution import JobStatus, TaskAction
-from longshore.services import jobs, tasks
+from longshore.services import jobs, task_clones, tasks
 
 routes = Routes()
 
@@ -147,6 +147,20 @@ def update_task(call: Call) -> Response:
 def destroy_task(call: Call) -> Response:
     tasks.destroy(call.context, call.principal, call.path("task_id"))
     return empty_response()
+
+
+@routes.add(
+    "POST",
+    "/tasks/{task_id}/clone",
+    operation_id="clone_task",
+    tag="tasks",
+    scope="tasks/create",
+    summary="Copy a task with everything attached to it but its schedule",
+    responses={201: "task"},
+)
+def clone_task(call: Call) -> Response:
+    task = task_clones.clone(call.context, call.principal, call.path("task_id"))
+    return _tagged(task, status=201)
 
 
 def _tagged(task: Row[Any], *, status: int = 200) -> Response:

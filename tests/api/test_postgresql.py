@@ -1,0 +1,116 @@
+"""A walk through everything about tasks with PostgreSQL underneath."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, update
+
+from longshore.api.app import create_app
+from longshore.database.connection import open_database, writing
+from longshore.database.migrate import migrate
+from longshore.database.tables import execution_files, execution_log, task_executions, tasks
+from longshore.services.context import Context
+from tests.api.client import TestClient
+from tests.api.conftest import ADMINISTRATOR, add_users, context_over
+from tests.api.test_sdk_tasks import EXECUTION_ID, execution_row, file_row
+from tests.contract.database.conftest import new_postgresql_database
+
+API = "/api/v2"
+
+
+@pytest.fixture
+def context(postgresql_server: str, tmp_path: Path) -> Iterator[Context]:
+    (tmp_path / "data").mkdir()
+    database = open_database(new_postgresql_database(postgresql_server), tmp_path / "data")
+    migrate(database)
+    add_users(database)
+    yield context_over(database, tmp_path)
+    database.dispose()
+
+
+@pytest.fixture
+def client(context: Context) -> TestClient:
+    made = TestClient(create_app(context), base_url="http://longshore")
+    made.auth = ADMINISTRATOR
+    return made
+
+
+def made(client: TestClient, path: str, body: Mapping[str, object]) -> Any:
+    answer = client.post(f"{API}{path}", json=body)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def test_tasks_and_their_parts(client: TestClient, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    (folder / "2024").mkdir(parents=True)
+    nas = made(client, "/nas", {"name": "filer", "host": "127.0.0.1", "type": "nfs_v4"})
+    share = {"name": "photos", "path": "/photos", "options": f"mount_point={folder}"}
+    share_id = made(client, f"/nas/{nas['id']}/nas_shares", share)["id"]
+    pool = {"name": "photos", "type": "primary", "content": "nas", "nas_share_ids": [share_id]}
+    made(client, "/pools", pool)
+    for name in ("nightly", "Éclair/1", "été"):
+        body = {"name": name, "workflow_type": "offline_archive", "workflow_action": "copy"}
+        made(client, "/tasks", body)
+    path = "/tasks/nightly"
+    source = made(client, f"{path}/task_sources", {"file_path": "/photos/2024"})
+    assert source["file"]["name"] == "2024"
+    made(client, f"{path}/task_destinations", {"folder_path": "/photos/new"})
+    made(client, f"{path}/task_options", {"type": "file_checksum", "value": "md5"})
+    made(client, f"{path}/task_metadata", {"key": "a", "value": "b"})
+    changed = client.put(f"{API}{path}", json={"priority": 9, "comment": None})
+    assert changed.json()["priority"] == 9
+    for query, expected in (
+        ("name=~É%25", ["Éclair/1", "été"]),
+        ("sort_by=name:desc", ["été", "Éclair/1", "nightly"]),
+        ("sort_by=job_started|priority:desc|name", ["nightly", "Éclair/1", "été"]),
+        ("source_pool_name=photos&status=not_activated", ["nightly"]),
+        ("creation_date=>2020-01-01&priority=<9&sort_by=id:desc", ["été", "Éclair/1"]),
+        ("comment=&workflow_action=><copy|move&priority=9", ["nightly"]),
+        ("name=%00", []),
+        ("id=99999999999999999999", []),
+    ):
+        answer = client.get(f"{API}/tasks?{query}").json()
+        assert [task["name"] for task in answer["tasks"]] == expected, query
+        assert answer["count"] == len(expected)
+    job = client.put(f"{API}/tasks/%C3%89clair%2F1/action/run").json()
+    asked = client.get(f"{API}/tasks/2/action/run?job_id={job['job_id']}")
+    assert asked.json() == job
+    assert client.delete(f"{API}{path}").status_code == 204
+
+
+def test_executions_and_their_files(client: TestClient, context: Context) -> None:
+    made(client, "/tasks", {"name": "nightly"})
+    line = {"execution_id": EXECUTION_ID, "date": 5, "level": "info", "text": "began"}
+    with writing(context.database.state) as connection:
+        connection.execute(insert(task_executions), [execution_row(1)])
+        connection.execute(insert(execution_log), [line])
+        connection.execute(update(tasks).values(execution_id=EXECUTION_ID))
+    with writing(context.database.journal) as connection:
+        rows = [file_row(1), file_row(2, path=b"b\xff", file_id=None), file_row(3, outcome=7)]
+        connection.execute(insert(execution_files), rows)
+    for query, expected in (
+        ("", [1, 2, 3]),
+        ("outcome=failed", [3]),
+        ("outcome=!=failed&size=7", [1, 2]),
+        ("outcome=~%25ED", [1, 2, 3]),
+        ("name=~folder%25", [1, 3]),
+        ("modification_date=2020-09-13T12:26:40Z&limit=1", [1]),
+        ("file_id=", [2]),
+        ("permission=100644", []),
+        ("type=folder", []),
+    ):
+        answer = client.get(f"{API}/tasks/1/files?{query}").json()
+        assert [file["number"] for file in answer["files"]] == expected, query
+    for query in (
+        "creation_date=>2020-01-01",
+        "bandwidth=100&estimation_time=",
+        "sort_by=log_time",
+    ):
+        assert client.get(f"{API}/task_executions?{query}").json()["count"] == 1, query
+    log = client.get(f"{API}/task_executions/{EXECUTION_ID}/log").json()
+    assert [each["text"] for each in log["log"]] == ["began"]
