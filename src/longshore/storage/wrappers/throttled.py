@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from longshore.storage.handler import Folder, SourceFile, StagedFile, StorageHandler
@@ -19,12 +20,20 @@ BURST_SECONDS: Final = 0.1
 SLEEP_SECONDS_MAXIMUM: Final = 0.25
 """The longest single sleep, so that a changed limit acts at once for people's eyes."""
 
+PIECE_SECONDS: Final = 0.1
+"""How much of the limit one read or write may take: more would pass in visible bursts."""
+
+PIECE_BYTES_MINIMUM: Final = 64 * 1024
+"""The smallest piece; smaller ones would cost a system call each and smooth nothing."""
+
 
 class Bandwidth:
     """A token bucket: `take` returns when so many bytes may pass.
 
     Several storages may share one. Taking more than is saved up makes a debt that is slept off, so
     that buffers of any size pass. `bytes_per_second` may be set at any time; None is no limit.
+    Nobody sleeps beyond the deadline, a time of the clock: the debt left then is the caller's to
+    wait for, in `debt_seconds`.
     """
 
     def __init__(
@@ -33,9 +42,11 @@ class Bandwidth:
         *,
         clock: Callable[[], float],
         sleep: Callable[[float], None],
+        deadline: float = inf,
     ) -> None:
         self._clock = clock
         self._sleep = sleep
+        self._deadline = deadline
         self._saved_bytes = 0.0
         self._counted_at = clock()
         self._rate = _checked_rate(bytes_per_second)
@@ -56,8 +67,22 @@ class Bandwidth:
         self._saved_bytes -= amount
         # Less than a byte is no debt: the clock may be too coarse for so short a sleep.
         while self._rate is not None and self._saved_bytes <= -1:
-            self._sleep(min(-self._saved_bytes / self._rate, SLEEP_SECONDS_MAXIMUM))
+            left = self._deadline - self._counted_at
+            if left <= 0:
+                return
+            self._sleep(min(-self._saved_bytes / self._rate, SLEEP_SECONDS_MAXIMUM, left))
             self._save()
+
+    def debt_seconds(self) -> float:
+        """How long the limit has to rest until what has passed is within it."""
+        self._save()
+        return max(0.0, -self._saved_bytes / self._rate) if self._rate is not None else 0.0
+
+    def piece_bytes(self, wanted: int) -> int:
+        """How much of so many bytes shall be taken at once."""
+        if self._rate is None:
+            return wanted
+        return min(wanted, max(PIECE_BYTES_MINIMUM, int(self._rate * PIECE_SECONDS)))
 
     def _save(self) -> None:
         now = self._clock()
@@ -71,7 +96,10 @@ class Bandwidth:
 
 
 class ThrottledStorage(ForwardingStorage):
-    """The inner storage; reading, writing and reading back count against the bandwidth."""
+    """The inner storage; reading, writing and reading back count against the bandwidth.
+
+    A read may bring less than there is room for, so that low limits do not pass in bursts.
+    """
 
     def __init__(self, inner: StorageHandler, bandwidth: Bandwidth) -> None:
         super().__init__(inner)
@@ -99,7 +127,8 @@ class _ThrottledSourceFile(ForwardingSourceFile):
         self._bandwidth = bandwidth
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
-        got = self.inner.read_into(buffer, offset)
+        piece = buffer[: self._bandwidth.piece_bytes(len(buffer))]
+        got = self.inner.read_into(piece, offset)
         self._bandwidth.take(got)
         return got
 
@@ -110,11 +139,15 @@ class _ThrottledStagedFile(ForwardingStagedFile):
         self._bandwidth = bandwidth
 
     def write(self, data: memoryview, offset: int) -> None:
-        self._bandwidth.take(len(data))
-        self.inner.write(data, offset)
+        size = self._bandwidth.piece_bytes(len(data)) or 1
+        for begin in range(0, len(data), size):
+            piece = data[begin : begin + size]
+            self._bandwidth.take(len(piece))
+            self.inner.write(piece, offset + begin)
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
-        got = self.inner.read_into(buffer, offset)
+        piece = buffer[: self._bandwidth.piece_bytes(len(buffer))]
+        got = self.inner.read_into(piece, offset)
         self._bandwidth.take(got)
         return got
 

@@ -12,6 +12,8 @@ from longshore.domain.storage import StorageKind, StorageReference
 from longshore.storage.backends.posix import PosixStorage
 from longshore.storage.wrappers.throttled import (
     BURST_SECONDS,
+    PIECE_BYTES_MINIMUM,
+    PIECE_SECONDS,
     SLEEP_SECONDS_MAXIMUM,
     Bandwidth,
     ThrottledStorage,
@@ -125,3 +127,50 @@ def test_reading_writing_and_reading_back_count(tmp_path: Path) -> None:
                 assert content_of(staged) == b"y" * 1_000
                 staged.abort()
         assert clock.now == pytest.approx(1_006, abs=0.01)
+
+
+def test_nobody_sleeps_beyond_the_deadline_and_the_debt_is_told() -> None:
+    clock = Clock()
+    bandwidth = Bandwidth(1_000, clock=clock.time, sleep=clock.sleep, deadline=clock.now + 2)
+    bandwidth.take(5_000)
+    assert clock.now == pytest.approx(1_002)
+    assert bandwidth.debt_seconds() == pytest.approx(3)
+    bandwidth.take(1_000)
+    assert clock.now == pytest.approx(1_002)
+    assert bandwidth.debt_seconds() == pytest.approx(4)
+
+
+def test_without_a_limit_there_is_no_debt() -> None:
+    bandwidth = limited(Clock(), None)
+    bandwidth.take(10**12)
+    assert bandwidth.debt_seconds() == 0
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"),
+    [
+        (None, 4_000_000),
+        (1_000, PIECE_BYTES_MINIMUM),
+        (10_000_000, int(10_000_000 * PIECE_SECONDS)),
+        (10**12, 4_000_000),
+    ],
+)
+def test_a_low_limit_passes_in_small_pieces(rate: float | None, expected: int) -> None:
+    assert limited(Clock(), rate).piece_bytes(4_000_000) == expected
+
+
+def test_long_reads_and_writes_are_cut_and_keep_their_content(tmp_path: Path) -> None:
+    clock = Clock()
+    reference = StorageReference(StorageKind.NAS_SHARE, 1)
+    content = bytes(range(256)) * 1_024  # four pieces
+    inner = PosixStorage(reference, str(tmp_path).encode())
+    with ThrottledStorage(inner, limited(clock, 100_000)) as storage:
+        with storage.open_folder(b"") as folder:
+            with folder.stage(TEMPORARY, size=len(content)) as staged:
+                staged.write(memoryview(content), 0)
+                staged.commit(b"file", replace=False)
+            assert clock.longest_sleep <= SLEEP_SECONDS_MAXIMUM
+            with folder.open(b"file") as reader:
+                buffer = bytearray(len(content))
+                assert reader.read_into(memoryview(buffer), 0) == PIECE_BYTES_MINIMUM
+    assert (tmp_path / "file").read_bytes() == content
