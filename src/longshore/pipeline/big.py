@@ -102,8 +102,8 @@ class _Slice:
                 self.planned.mode,
                 attempts,
             )
-            delay = copying.RETRY_SECONDS * 2**self.planned.attempts
-            return self._reply([], self._rest(again, None), retry_after_seconds=delay)
+            pause = copying.pause_seconds(self.planned, self.toolbox)
+            return self._reply([], self._rest(again, None), retry_after_seconds=pause)
         self._drop_staged()
         result = Finished(entry=self.planned.entry, outcome=Outcome.FAILED, failure=failure)
         return self._reply([copying.record_of(self.group, self.planned, result, self.toolbox)])

@@ -43,6 +43,7 @@ from longshore.storage.handler import Folder
 
 ATTEMPTS_MAXIMUM = 4  # of one file, for errors that may pass
 RETRY_SECONDS = 0.25  # before the second attempt; doubles with each further one
+RETRY_JITTER = 0.5  # of the pause, more or less: what failed together is not tried together
 FOLDERS_OPEN_MAXIMUM = 200  # target folders with staged files; each holds a descriptor
 
 _decoder = msgspec.msgpack.Decoder(CopyWork)
@@ -142,8 +143,8 @@ class _Slice:
         self, group: CopyGroup, planned: PlannedFile, failure: FileFailure, *, again: bool
     ) -> None:
         if again and planned.attempts + 1 < ATTEMPTS_MAXIMUM:
-            delay = RETRY_SECONDS * 2**planned.attempts
-            self.retry_after_seconds = max(self.retry_after_seconds, delay)
+            pause = pause_seconds(planned, self.toolbox)
+            self.retry_after_seconds = max(self.retry_after_seconds, pause)
             self.retried.add(planned.place)
         else:
             self._record(
@@ -199,6 +200,12 @@ class _Slice:
         if planned.place not in self.retried:
             return planned
         return msgspec.structs.replace(planned, attempts=planned.attempts + 1)
+
+
+def pause_seconds(planned: PlannedFile, toolbox: Toolbox) -> float:
+    """How long to wait before the next attempt of a file that has failed now."""
+    pause: float = RETRY_SECONDS * 2**planned.attempts
+    return pause * toolbox.random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)
 
 
 def record_of(group: CopyGroup, planned: PlannedFile, result: Finished, toolbox: Toolbox) -> Record:

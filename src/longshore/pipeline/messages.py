@@ -18,7 +18,7 @@ from longshore.domain.checksum import ChecksumKind
 from longshore.domain.entry import Entry
 from longshore.domain.errors import FileFailure, Side
 from longshore.domain.outcome import Outcome
-from longshore.domain.storage import StorageAddress
+from longshore.domain.storage import StorageAddress, StorageReference
 from longshore.domain.task import ConflictResolution, WorkflowAction
 
 PLACES_PER_WORK = 1 << 24
@@ -213,6 +213,7 @@ class CopyReply(msgspec.Struct, frozen=True, array_like=True):
     retry_after_seconds: float = 0.0  # when what remains is worth another attempt
     warnings: list[str] = []
     lost: Lost | None = None
+    debt_seconds: float = 0.0  # how long the order's rates have to rest for what it has moved
 
 
 class FolderReply(msgspec.Struct, frozen=True, array_like=True):
@@ -267,6 +268,18 @@ REPLIES: dict[WorkKind, type[Reply]] = {
 }
 
 
+class StorageRate(msgspec.Struct, frozen=True, array_like=True):
+    storage: StorageReference
+    bytes_per_second: float  # of what is read from it, written to it and read back
+
+
+class Rates(msgspec.Struct, frozen=True, array_like=True):
+    """The shares of bandwidth limits that one order may use."""
+
+    storages: list[StorageRate]
+    read: float | None = None  # bytes per second from all sources together; None = no limit
+
+
 class WorkOrder(msgspec.Struct, frozen=True, array_like=True):
     """One slice of work for a mover."""
 
@@ -275,6 +288,7 @@ class WorkOrder(msgspec.Struct, frozen=True, array_like=True):
     plan: bytes  # of ExecutionPlan
     payload: bytes
     fresh: bool  # nobody has begun this item before, so nothing of it can be found
+    rates: Rates | None = None  # None = no limit
 
 
 _encoder = msgspec.msgpack.Encoder()

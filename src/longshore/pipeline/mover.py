@@ -6,9 +6,11 @@ executions it last worked for.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import Random
 
 import msgspec
 
@@ -22,6 +24,7 @@ from longshore.pipeline.messages import (
     WorkOrder,
     decode_plan,
 )
+from longshore.pipeline.throttle import Throttle
 from longshore.pipeline.toolbox import BUFFER_BYTES, Toolbox
 from longshore.storage.handler import StorageHandler
 
@@ -56,6 +59,8 @@ class Mover:
     open_filter: OpenFilter
     monotonic: Callable[[], float]
     time_ns: Callable[[], int]
+    sleep: Callable[[float], None] = time.sleep
+    random: Random = field(default_factory=Random)
     _opened: OrderedDict[bytes, _Opened] = field(default_factory=OrderedDict)
     _buffer: bytearray = field(default_factory=lambda: bytearray(BUFFER_BYTES))
     _big: dict[int, object] = field(default_factory=dict)
@@ -63,23 +68,29 @@ class Mover:
 
     def __call__(self, order: WorkOrder) -> Reply:
         opened = self._for_plan(order.plan)
+        deadline = self.monotonic() + opened.plan.slice_seconds
+        throttle = Throttle(
+            order.rates, monotonic=self.monotonic, sleep=self.sleep, deadline=deadline
+        )
         toolbox = Toolbox(
             plan=opened.plan,
             work_id=order.work_id,
-            sources=opened.sources,
-            destinations=opened.destinations,
+            sources=[throttle.source(each) for each in opened.sources],
+            destinations=[throttle.destination(each) for each in opened.destinations],
             chain=lambda: self._chain(opened),
-            deadline=self.monotonic() + opened.plan.slice_seconds,
+            deadline=deadline,
             monotonic=self.monotonic,
             time_ns=self.time_ns,
             buffer=memoryview(self._buffer),
             verifications=self._big,
             anchors=self._anchors,
+            random=self.random,
         )
         if order.kind is WorkKind.SCAN:
             return scan.run(order.payload, toolbox)
         if order.kind is WorkKind.COPY:
-            return copying.run(order.payload, toolbox, fresh=order.fresh)
+            reply = copying.run(order.payload, toolbox, fresh=order.fresh)
+            return msgspec.structs.replace(reply, debt_seconds=throttle.debt_seconds())
         if order.kind is WorkKind.FOLDERS:
             return folders.run(order.payload, toolbox)
         if order.kind is WorkKind.RELEASE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import xxhash
@@ -34,6 +35,7 @@ class Toolbox:
     buffer: memoryview
     verifications: dict[int, Any]  # unfinished read-backs of big files, by work id
     anchors: dict[bytes, Any]  # what is known of copies that hard links are made from, by path
+    random: Random = field(default_factory=Random)  # spreads attempts that would coincide
     warnings: list[str] = field(default_factory=list)
 
     def destination_of(self, source: int) -> StorageHandler:

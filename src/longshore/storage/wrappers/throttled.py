@@ -92,7 +92,8 @@ class Bandwidth:
             self._saved_bytes = 0.0
         else:
             saved = self._saved_bytes + passed * self._rate
-            self._saved_bytes = min(saved, self._rate * BURST_SECONDS)
+            # A whole piece at least: it was saved up while another limit held it back.
+            self._saved_bytes = min(saved, max(self._rate * BURST_SECONDS, PIECE_BYTES_MINIMUM))
 
 
 class ThrottledStorage(ForwardingStorage):

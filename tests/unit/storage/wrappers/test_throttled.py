@@ -55,9 +55,19 @@ def test_no_more_passes_than_the_limit_and_no_time_is_wasted(rate: int, amounts:
 
 def test_unused_bandwidth_is_saved_for_a_short_burst_only() -> None:
     clock = Clock()
+    bandwidth = limited(clock, 10_000_000)
+    clock.now += 3_600
+    bandwidth.take(int(10_000_000 * BURST_SECONDS))
+    assert clock.now == 4_600
+    bandwidth.take(10_000_000)
+    assert clock.now == pytest.approx(4_601, abs=0.002)
+
+
+def test_unused_bandwidth_of_a_low_limit_is_saved_for_one_piece() -> None:
+    clock = Clock()
     bandwidth = limited(clock, 1_000)
     clock.now += 3_600
-    bandwidth.take(int(1_000 * BURST_SECONDS))
+    bandwidth.take(PIECE_BYTES_MINIMUM)
     assert clock.now == 4_600
     bandwidth.take(1_000)
     assert clock.now == pytest.approx(4_601, abs=0.002)
