@@ -78,6 +78,10 @@ class Config:
     verify_by_reading_back: bool = _setting(
         True, "Read every written file back and compare its checksum before publishing it."
     )
+    verify_from_medium: bool = _setting(
+        False,
+        "Write each file to its medium before it is read back: true, and slow for small ones.",
+    )
     bandwidth_bytes_per_second: int = _setting(
         0,
         "Bytes that all tasks together read from their sources per second; 0 = no limit.",

@@ -51,10 +51,6 @@ SUPPORTED_OPTIONS = frozenset(
 )
 
 
-class CannotStart(LongshoreError):
-    """Why the task cannot be run as it is, in words for its owner."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
     """A plan, and the two ends as the execution's history shows them."""
@@ -62,18 +58,6 @@ class Admission:
     plan: ExecutionPlan
     source_type: StorageType
     destination_type: StorageType
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _End:
-    """A source or destination of the task, resolved to a storage."""
-
-    type: StorageType
-    storage: StorageAddress
-    root_id: int | None
-    path: bytes
-    prefix: bytes  # under which a source appears at the destination, besides its own name
-    optional: bool
 
 
 def admit(
@@ -84,19 +68,19 @@ def admit(
     sources = [
         end
         for row in runs.sources(connection, task.id)
-        for end in _ends(connection, row, task, config)
+        for end in ends(connection, row, task, config)
     ]
     targets = [
         end
         for row in runs.destinations(connection, task.id)
-        for end in _ends(connection, row, task, config)[:1]
+        for end in ends(connection, row, task, config)[:1]
     ]
     source_type, destination_type = _check(task, sources, targets)
     rename_to = options.get(OptionType.RENAME_TO, "")
     if rename_to and (len(sources) != 1 or not sources[0].path):
         raise CannotStart("rename_to needs exactly one source that is a file or folder")
     for source, target in product(sources, targets):
-        _check_apart(source, target)
+        check_apart(source, target)
     plan = ExecutionPlan(
         execution_id=execution_id,
         task_id=task.id,
@@ -125,6 +109,7 @@ def admit(
         batch_files=config.batch_files_maximum,
         batch_bytes=config.batch_bytes_maximum,
         action=WorkflowAction(task.workflow_action),
+        verify_from_medium=config.verify_from_medium,
     )
     return Admission(plan=plan, source_type=source_type, destination_type=destination_type)
 
@@ -163,7 +148,7 @@ def _conflict(task: runs.TaskRow, options: dict[OptionType, str]) -> ConflictRes
 
 
 def _check(
-    task: runs.TaskRow, sources: Sequence[_End], destinations: Sequence[_End]
+    task: runs.TaskRow, sources: Sequence[End], destinations: Sequence[End]
 ) -> tuple[StorageType, StorageType]:
     """The types of both ends, once everything that a run needs is there."""
     if not task.workflow_type or not task.workflow_action:
@@ -188,7 +173,7 @@ def _check(
     return source_type, destination_type
 
 
-def _one_type(ends: Sequence[_End], declared: str | None, side: str) -> StorageType:
+def _one_type(ends: Sequence[End], declared: str | None, side: str) -> StorageType:
     found = {end.type for end in ends}
     if len(found) > 1:
         raise CannotStart(f"the {side}s are of different types")
@@ -196,81 +181,3 @@ def _one_type(ends: Sequence[_End], declared: str | None, side: str) -> StorageT
     if declared and declared != only.value:
         raise CannotStart(f"{side}_type is {declared}, but the {side} is a {only.value}")
     return only
-
-
-def _check_apart(source: _End, destination: _End) -> None:
-    """A task must not copy a folder into itself, over whichever mount points it is reached."""
-    inside = os.path.join(_real(destination.storage), destination.path)
-    around = os.path.join(_real(source.storage), source.path)
-    if os.path.commonpath([inside, around]) == around.rstrip(b"/"):
-        raise CannotStart("the destination lies inside the source")
-
-
-def _real(storage: StorageAddress) -> bytes:
-    return os.path.realpath(os.fsencode(storage.settings["root"]))
-
-
-# ------------------------------------------------------------------------------- its ends
-
-
-def _ends(connection: Connection, row: Row[Any], task: runs.TaskRow, config: Config) -> list[_End]:
-    """The storages behind one source or destination: a pool may have several."""
-    if getattr(row, "range_first", None) is not None:
-        raise CannotStart("this version cannot run a task with a byte range")
-    if row.container_id is not None:
-        return [_container(connection, row, task, config)]
-    if row.pool_id is None:
-        raise CannotStart("this version cannot run a task with tapes")
-    return _pool(connection, row)
-
-
-def _container(connection: Connection, row: Row[Any], task: runs.TaskRow, config: Config) -> _End:
-    container = runs.container(connection, row.container_id)
-    prefix = b""
-    if task.workflow_type == WorkflowType.ACTIVE_ARCHIVE.value:
-        # Several containers share one archive pool: each file keeps its place in its container.
-        prefix = paths.join(container.name.encode(), paths.split(row.path)[0])
-    return _End(
-        type=StorageType.CONTAINER,
-        storage=folder_address(
-            StorageReference(StorageKind.CONTAINER, container.id),
-            str(Path(config.containers_folder) / container.folder),
-        ),
-        root_id=container.root_id,
-        path=row.path,
-        prefix=prefix,
-        optional=False,
-    )
-
-
-def _pool(connection: Connection, row: Row[Any]) -> list[_End]:
-    pool = runs.pool(connection, row.pool_id)
-    if pool.content != PoolContent.NAS.value:
-        raise CannotStart(
-            f"this version cannot use pool {pool.name}: its content is {pool.content}"
-        )
-    shares = runs.shares_of_pool(connection, pool.id)
-    if not shares:
-        raise CannotStart(f"pool {pool.name} has no NAS share")
-    primary = pool.type == PoolType.PRIMARY.value
-    return [
-        _End(
-            type=StorageType.PRIMARY_NAS if primary else StorageType.SECONDARY_NAS,
-            storage=_share(share),
-            root_id=pool.root_id,
-            path=row.path,
-            prefix=b"",
-            optional=len(shares) > 1,
-        )
-        for share in shares
-    ]
-
-
-def _share(share: Row[Any]) -> StorageAddress:
-    mount_point = parse_share_options(share.options).get(MOUNT_POINT_OPTION)
-    if not mount_point:
-        raise CannotStart(
-            f"NAS share {share.name} has no {MOUNT_POINT_OPTION}: "
-            "this version reaches shares through a mounted folder only"
-        )
-    return folder_address(StorageReference(StorageKind.NAS_SHARE, share.id), mount_point)

@@ -19,7 +19,7 @@ LOST_RETRY_SECONDS = 1.0  # until a lost storage is tried again; doubles each ti
 LOST_RETRY_SECONDS_MAXIMUM = 30.0
 
 
-HELD_PHASES = (WorkKind.LINKS, WorkKind.FOLDERS, WorkKind.PRUNE)
+HELD_PHASES = (WorkKind.LINKS, WorkKind.RELEASE, WorkKind.FOLDERS, WorkKind.PRUNE)
 """Work that waits until all other is finished, in the order in which it follows."""
 
 
@@ -85,7 +85,7 @@ class Run:
         """
         if self.cleaning:
             return [WorkKind.CLEAN, WorkKind.LINKS]
-        order = [WorkKind.COPY, WorkKind.SCAN, WorkKind.RELEASE, *HELD_PHASES]
+        order = [WorkKind.COPY, WorkKind.SCAN, *HELD_PHASES]
         if self.queues[WorkKind.COPY].count < BACKLOG_PER_MOVER * movers:
             order[:2] = [WorkKind.SCAN, WorkKind.COPY]
         return order

@@ -156,10 +156,21 @@ class _Settling:
         """The removal of the sources that are now recorded everywhere, if this is a move."""
         if self.run.plan.action is not WorkflowAction.MOVE:
             return []
+        # Names of one file go last: until then the scan and the copy see that there are several.
+        alone = [record for record in records if record.entry.links <= 1]
+        shared = [record for record in records if record.entry.links > 1]
+        return [
+            *self._release_of(alone, WorkState.READY),
+            *self._release_of(shared, WorkState.HELD),
+        ]
+
+    def _release_of(self, records: Sequence[Record], state: WorkState) -> list[NewWork]:
+        if not records:
+            return []
         packed = release.pack(
             held_everywhere(self.connection, self.run.plan, self.item.id, records)
         )
-        return _new_work(WorkKind.RELEASE, [packed] if packed else [])
+        return _new_work(WorkKind.RELEASE, [packed] if packed else [], state)
 
     def _released(self, reply: ReleaseReply) -> AfterCommit:
         then = self._replace(reply.remaining)
