@@ -148,6 +148,7 @@ def build_context(config: Config, database: Database) -> Context:
         data_dir=config.data_dir,
         containers_folder=config.containers_folder,
         secrets=open_secret_box(config.data_dir),
+        callback_limits=callback_limits(config),
     )
 
 

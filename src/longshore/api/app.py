@@ -31,6 +31,7 @@ RESOURCES: tuple[str, ...] = (
     "task_destinations",
     "task_options",
     "task_metadata",
+    "callback_tests",
     "task_callbacks",
     "task_executions",
     "execution_files",

@@ -11,6 +11,7 @@ from longshore.observability import logger
 from longshore.services.errors import (
     BASE,
     BadRequest,
+    Busy,
     Forbidden,
     Invalid,
     NotFound,
@@ -64,7 +65,7 @@ def error_response(error: ServiceError) -> Response:
         case Forbidden():
             scope = {"controller": error.controller, "action": error.action}
             return _refusal(403, BASE, str(error), more=scope)
-        case TooManyAttempts():
+        case TooManyAttempts() | Busy():
             wait = {"Retry-After": str(error.retry_after_seconds)}
             return _refusal(429, BASE, str(error), headers=wait)
         case _:

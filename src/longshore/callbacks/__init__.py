@@ -12,11 +12,13 @@ docs/design/0005-callback-sandbox.md for why it is built this way.
 """
 
 from .chain import FilterChain
+from .entries import file_info
 from .errors import CallbackError, CallbackGaveUp, SandboxUnavailable
 from .filter import CallbackFilter
 from .language import language_of
 from .limits import DEFAULT_LIMITS, LandlockMode, Limits
 from .self_test import SandboxReport, begin_self_test, self_test
+from .trial import Bounds, Sample, Stop, Trial, try_script
 from .validation import validate
 from .values import (
     Answer,
@@ -32,6 +34,7 @@ from .values import (
 __all__ = [
     "DEFAULT_LIMITS",
     "Answer",
+    "Bounds",
     "CallbackError",
     "CallbackFilter",
     "CallbackGaveUp",
@@ -43,12 +46,17 @@ __all__ = [
     "LandlockMode",
     "Language",
     "Limits",
+    "Sample",
     "SandboxReport",
     "SandboxUnavailable",
     "ScriptFailure",
+    "Stop",
+    "Trial",
     "Usage",
     "begin_self_test",
+    "file_info",
     "language_of",
     "self_test",
+    "try_script",
     "validate",
 ]

@@ -1,4 +1,4 @@
-"""The command line: `longshore serve`, `longshore user`, `longshore demo`."""
+"""The command line: `longshore serve`, `user`, `callback`, `demo`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from longshore import __version__
-from longshore.cli import users
+from longshore.cli import callbacks, users
 from longshore.domain.errors import LongshoreError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(users.app, name="user")
+app.add_typer(callbacks.app, name="callback")
 
 EXIT_CANNOT = 1  # what was asked for is not possible; the message says why
 
@@ -48,6 +49,7 @@ def serve(
     config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
 ) -> None:
     """Run a complete server: api, controller and movers."""
+    from longshore import bootstrap
     from longshore import config as configuration
     from longshore.cli import supervisor
 
@@ -55,6 +57,7 @@ def serve(
         settings = configuration.load(
             file=config, flags={"data_dir": data_dir, "host": host, "port": port}
         )
+        bootstrap.callback_limits(settings)  # refused here, before any process is started
         status = supervisor.serve(settings, announce=lambda line: print(line, flush=True))
     except LongshoreError as error:
         typer.echo(f"longshore serve: {error}", err=True)

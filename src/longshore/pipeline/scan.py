@@ -13,7 +13,13 @@ from itertools import islice
 
 import msgspec
 
-from longshore.callbacks import Answer, CallbackGaveUp, ChainDecisions, FileInfo, SandboxUnavailable
+from longshore.callbacks import (
+    Answer,
+    CallbackGaveUp,
+    ChainDecisions,
+    SandboxUnavailable,
+    file_info,
+)
 from longshore.domain import paths
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import (
@@ -183,7 +189,7 @@ class _Scan:
         chain = self.toolbox.chain() if files else None
         if chain is None:
             return None
-        decisions = chain.decide([_file_info(folder.path, entry) for entry in files])
+        decisions = chain.decide([file_info(folder.path, entry) for entry in files])
         self.log.extend(decisions.log_lines)
         return decisions
 
@@ -282,19 +288,6 @@ class _Scan:
 
     def _is_optional(self, folder: ScanFolder) -> bool:
         return self.toolbox.plan.sources[folder.source].optional
-
-
-def _file_info(folder: bytes, entry: Entry) -> FileInfo:
-    return FileInfo(
-        path=b"/" + paths.join(folder, entry.name),
-        mode=entry.mode,
-        uid=entry.uid,
-        gid=entry.gid,
-        size=entry.size,
-        atime_ns=entry.atime_ns,
-        mtime_ns=entry.mtime_ns,
-        ctime_ns=entry.ctime_ns,
-    )
 
 
 def _special(folder: ScanFolder, entry: Entry) -> FileFailure:

@@ -7,12 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from longshore.callbacks import DEFAULT_LIMITS, Limits
 from longshore.database.connection import Database
 from longshore.domain.storage import StorageAddress
 from longshore.services.folder_memory import FolderMemory
 from longshore.services.login_memory import LoginMemory
+from longshore.services.places import Places
 from longshore.services.principal import Principal
 from longshore.storage.handler import StorageHandler
+
+
+CALLBACK_TESTS_MAXIMUM = 2
+"""Tests of callbacks at the same time: each keeps a processor and one of the api's threads busy."""
 
 
 class ScriptFault(Protocol):
@@ -55,6 +61,8 @@ class Context:
     cors_origins: tuple[str, ...] = ()
     logins: LoginMemory = field(default_factory=LoginMemory)
     folders: FolderMemory = field(default_factory=FolderMemory)
+    callback_limits: Limits = DEFAULT_LIMITS
+    callback_tests: Places = field(default_factory=lambda: Places(CALLBACK_TESTS_MAXIMUM))
 
     def now(self) -> int:
         """Whole seconds since 1970."""

@@ -135,6 +135,14 @@ class TooManyAttempts(ServiceError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class Busy(ServiceError):
+    """As much of this as the server does at once is under way; worth another try after a while."""
+
+    def __init__(self, reason: str, retry_after_seconds: int) -> None:
+        super().__init__(reason)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class Forbidden(ServiceError):
     """The user or key may not do this."""
 

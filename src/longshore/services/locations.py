@@ -122,7 +122,7 @@ def _found(context: Context, place: Place) -> Place:
             node = None if file_id is None else node_rows.fetch(connection, file_id)
         if node is not None:
             return replace(place, file_id=node.id, kind=EntryKind(node.kind))
-    looked = look(context, _addresses(context, place), names)
+    looked = look(context, addresses(context, place), names)
     return _recorded(context, place, looked)
 
 
@@ -137,7 +137,8 @@ def _recorded(context: Context, place: Place, looked: Looked) -> Place:
     return replace(place, file_id=file_id, kind=last.kind)
 
 
-def _addresses(context: Context, place: Place) -> list[StorageAddress]:
+def addresses(context: Context, place: Place) -> list[StorageAddress]:
+    """The storages that the place may lie on."""
     if place.container is not None:
         return [container_address(context, place.container)]
     assert place.pool is not None

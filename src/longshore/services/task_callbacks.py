@@ -63,10 +63,11 @@ def _check(context: Context, values: dict[str, Any], problems: Problems) -> None
     if "type" in values and values["type"] is None and "type" not in problems:
         problems.add("type", Kind.BLANK)
     if "script" in values and "script" not in problems:
-        _check_script(context, values["script"], problems)
+        check_script(context, values["script"], problems)
 
 
-def _check_script(context: Context, script: str | None, problems: Problems) -> None:
+def check_script(context: Context, script: str | None, problems: Problems) -> None:
+    """Add what is wrong with the script, having tried it in the sandbox."""
     if script is None or not script.strip():
         problems.add("script", Kind.BLANK)
     elif len(script.encode()) > SCRIPT_BYTES_MAXIMUM:
