@@ -35,6 +35,7 @@ RESOURCES: tuple[str, ...] = (
     "task_callbacks",
     "task_executions",
     "execution_files",
+    "reports",
     "nas",
     "nas_shares",
     "pools",
