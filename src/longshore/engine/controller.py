@@ -20,17 +20,19 @@ from sqlalchemy.exc import OperationalError
 from longshore import faults
 from longshore.callbacks import SandboxReport
 from longshore.config import Config
-from longshore.database import jobs, journal, runs
+from longshore.database import jobs, journal, runs, waits
 from longshore.database.connection import Database
 from longshore.database.leases import LeaseLost
 from longshore.database.wakeup import Listener
 from longshore.domain.execution import IDLE, RUNNING, Event, TaskStatus
+from longshore.domain.waiting import Reason, ReasonCode
 from longshore.engine import actions, lease, lifecycle
 from longshore.engine.dispatch import Dispatcher
 from longshore.engine.executors import Executor
 from longshore.engine.floor import Floor
 from longshore.engine.memory import memory_use_percent
 from longshore.engine.settling import settle
+from longshore.engine.waiting import Waiting
 from longshore.observability import logger
 
 IDLE_SECONDS = 0.5  # longest wait; also the safety net for a call that got lost
@@ -77,12 +79,13 @@ class Controller:
         faults.at("controller.recovered")
         loop.add_reader(self.listener.fileno(), self._take_call)
         dispatcher = Dispatcher(floor, self.executor, self._called)
+        waiting = Waiting(floor, dispatcher.limits, self.executor)
         keeper = asyncio.create_task(self._keep_lease(floor))
         try:
             await self.executor.start()
             await asyncio.wrap_future(self.callbacks_test)
             while not self._ending:
-                await self._round(floor, dispatcher)
+                await self._round(floor, dispatcher, waiting)
             await self._close(floor, dispatcher)
         finally:
             keeper.cancel()
@@ -92,7 +95,7 @@ class Controller:
 
     # ------------------------------------------------------------------ one round
 
-    async def _round(self, floor: Floor, dispatcher: Dispatcher) -> None:
+    async def _round(self, floor: Floor, dispatcher: Dispatcher, waiting: Waiting) -> None:
         self._called.clear()
         try:
             self._carry_out_jobs(floor)
@@ -100,8 +103,9 @@ class Controller:
             for run in list(floor.runs.values()):
                 lifecycle.advance(floor, run)
                 lifecycle.show_progress(floor, run)
-            self._admit(floor)
+            waiting.queue = self._admit(floor)
             dispatcher.dispatch()
+            waiting.note()
             self._tidy(floor)
         except OperationalError as error:
             # Somebody else holds the database's lock, or its server is away. Nothing was
@@ -125,23 +129,32 @@ class Controller:
             settle(floor, returned)
             dispatcher.returned = []
 
-    def _admit(self, floor: Floor) -> None:
-        """Take executions out of the queue as long as there are slots and memory."""
+    def _admit(self, floor: Floor) -> Reason | None:
+        """Take executions out of the queue as long as nothing is full; what is full now."""
         with floor.state() as connection:
             waiting = runs.executions_with_status(connection, [TaskStatus.IN_QUEUE])
         for row in waiting:
             if row.id in floor.runs:
                 continue
-            if self._is_full(floor):
-                return
+            full = self._full(floor)
+            if full is not None:
+                return full
             lifecycle.start(floor, row.id)
             lifecycle.hold_back_callbacks(floor, floor.runs[row.id])
             lifecycle.advance(floor, floor.runs[row.id])
+        return None
 
-    def _is_full(self, floor: Floor) -> bool:
-        if len(floor.runs) >= self.config.active_tasks_maximum:
-            return True
-        return bool(floor.runs) and memory_use_percent() > self.config.memory_use_percent_maximum
+    def _full(self, floor: Floor) -> Reason | None:
+        """Why no further execution may start now."""
+        active, limit = len(floor.runs), self.config.active_tasks_maximum
+        if active >= limit:
+            text = f"{active} tasks are active, and no more than {limit} may be"
+            return Reason(ReasonCode.ACTIVE_TASKS_LIMIT, text, {"active": active, "limit": limit})
+        percent = self.config.memory_use_percent_maximum
+        if active and memory_use_percent() > percent:
+            text = f"more than {percent} % of the memory is in use, so no further task starts"
+            return Reason(ReasonCode.MEMORY_LIMIT, text, {"limit_percent": percent})
+        return None
 
     def _tidy(self, floor: Floor) -> None:
         if self.monotonic() - self._tidied_at >= HOUSEKEEPING_SECONDS:
@@ -178,6 +191,7 @@ class Controller:
 def recover(floor: Floor) -> None:
     """Take over from the controller before: what ran goes back into the queue (semantics, 6)."""
     with floor.state() as connection:
+        waits.forget_all(connection)
         runs.fail_begun_jobs(connection, "the server was restarted before this was carried out")
         active = runs.executions_with_status(
             connection, [TaskStatus.CALCULATING, TaskStatus.IN_PROGRESS]

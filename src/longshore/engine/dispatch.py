@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 from longshore.database import journal
 from longshore.database.journal import WorkItem
+from longshore.engine.bandwidth import Shares
 from longshore.engine.executors import Completion, Executor, MoverDied
 from longshore.engine.floor import Floor
+from longshore.engine.limits import LIMITED_KINDS, Limits, rates_of
 from longshore.engine.run import ITEMS_IN_MEMORY, Run
 from longshore.engine.settling import Returned
-from longshore.pipeline.messages import WorkKind, WorkOrder
+from longshore.pipeline.messages import CopyReply, WorkKind, WorkOrder
 
 FOREVER = 3600.0  # seconds; nothing is due before something else happens
 
@@ -24,29 +26,38 @@ class Dispatcher:
     executor: Executor
     called: asyncio.Event
     returned: list[Returned] = field(default_factory=list)
+    limits: Limits = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.limits = Limits(self.floor)
 
     def dispatch(self) -> None:
-        """Give every free mover something to do, as far as there is work."""
+        """Give every free mover something to do, as far as there is work and no limit is met."""
+        self.limits.refresh()
         idle: set[int] = set()  # runs that have nothing for now
         while self.executor.free():
             candidates = [run for run in self._in_turn() if run.execution_id not in idle]
             if not candidates:
                 return
-            item = self._next_item(candidates[0])
+            full = self.limits.full_storages(candidates[0])
+            item = None if full else self._next_item(candidates[0])
             if item is None:
                 idle.add(candidates[0].execution_id)
             else:
                 self._submit(candidates[0], item)
 
     def seconds_to_next(self) -> float:
-        """Until an item or a lost storage may be tried again."""
+        """Until an item or a lost storage may be tried again, or used bandwidth is paid for."""
         now = self.floor.monotonic()
+        paid_at = self.limits.bandwidth.next_payment(now)
         moments = [
             moment
             for run in self.floor.runs.values()
             for moment in (run.retry_at, *run.not_before.values())
             if moment > now
         ]
+        if paid_at is not None:
+            moments.append(paid_at)
         return min(moments) - now if moments else FOREVER
 
     def forget_unanswered(self) -> None:
@@ -68,6 +79,8 @@ class Dispatcher:
         for kind in run.next_kinds(self._movers(run)):
             if kind is WorkKind.PRUNE and run.under_way:
                 continue  # one after the other, so that a folder comes after those inside it
+            if kind in LIMITED_KINDS and self._shares(run) is None:
+                continue  # all of some bandwidth limit is given away
             item = run.take(kind, now) or self._from_journal(run, kind, now)
             if item is not None:
                 return item
@@ -95,14 +108,20 @@ class Dispatcher:
         queue.items.extend(items)
         return run.take(kind, now)
 
+    def _shares(self, run: Run) -> Shares | None:
+        return self.limits.shares(run, self.executor.free())
+
     def _submit(self, run: Run, item: WorkItem) -> None:
+        shares = (self._shares(run) if item.kind in LIMITED_KINDS else None) or {}
         order = WorkOrder(
             work_id=item.id,
             kind=WorkKind(item.kind),
             plan=run.plan_bytes,
             payload=item.payload,
             fresh=run.is_fresh(item),
+            rates=rates_of(shares),
         )
+        self.limits.bandwidth.give(item.id, shares)
         run.dispatched(item)
         future = self.executor.submit(order, prefer=run.movers.get(item.id))
         future.add_done_callback(lambda done: self._take_back(run, item, done))
@@ -114,5 +133,15 @@ class Dispatcher:
         if error is not None and not isinstance(error, MoverDied):
             raise error
         completion = error if isinstance(error, MoverDied) else done.result()
+        self.limits.bandwidth.take_back(
+            item.id, debt_seconds=_debt_seconds(completion), now=self.floor.monotonic()
+        )
         self.returned.append(Returned(run, item, completion))
         self.called.set()
+
+
+def _debt_seconds(completion: Completion | MoverDied) -> float:
+    """How long the rates of the order have to rest."""
+    if isinstance(completion, MoverDied) or not isinstance(completion.reply, CopyReply):
+        return 0.0
+    return completion.reply.debt_seconds
