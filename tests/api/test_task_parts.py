@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def pool(name: str, kind: str, share_id: int) -> dict[str, object]:
     return {"name": name, "type": kind, "content": "nas", "nas_share_ids": [share_id]}
 
 
-def post(client: TestClient, path: str, body: dict[str, object]) -> Any:
+def post(client: TestClient, path: str, body: Mapping[str, object]) -> Any:
     answer = client.post(f"{API}{path}", json=body)
     assert answer.status_code == 201, answer.text
     return answer.json()
@@ -262,3 +263,24 @@ def test_a_clone_has_everything_but_the_history(admin: TestClient, task: str) ->
         )
         kept = [each | {"id": 0} for each in old if each.get("type") != "task_template"]
         assert [each | {"id": 0} for each in new] == kept
+
+
+def test_a_container_takes_part_only_in_tasks_of_those_with_a_right_to_it(
+    admin: TestClient, user: TestClient, task: str
+) -> None:
+    own = f"{API}/tasks/{post(user, '/tasks', {'name': 'own'})['id']}"
+    source, destination = {"file_path": "/inbox"}, {"folder_path": "/inbox/new"}
+
+    def answers() -> list[int]:
+        return [
+            user.post(f"{own}/task_sources", json=source).status_code,
+            user.post(f"{own}/task_destinations", json=destination).status_code,
+        ]
+
+    assert answers() == [422, 422]
+    privilege = {"name": "ulla", "type": "user", "privilege": "read"}
+    made = post(admin, "/containers/inbox/container_privileges", privilege)
+    assert answers() == [201, 422]
+    path = f"{API}/containers/inbox/container_privileges/{made['id']}"
+    assert admin.put(path, json={"privilege": "read_write"}).status_code == 200
+    assert answers() == [201, 201]

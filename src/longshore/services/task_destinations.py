@@ -11,12 +11,13 @@ from longshore.database.query import Kind as ValueKind
 from longshore.database.tables import task_destinations
 from longshore.domain.entry import EntryKind
 from longshore.services import task_ends, task_parts
+from longshore.services.container_access import WRITING
 from longshore.services.context import Context
 from longshore.services.errors import Kind, Problems
 from longshore.services.input import Input, Whole, Words
 from longshore.services.principal import Principal
 
-NAMES = task_ends.Names("folder_id", "folder_path")
+NAMES = task_ends.Names("folder_id", "folder_path", WRITING)
 
 _COLUMNS = task_destinations.c
 PART = task_parts.Part(
@@ -47,7 +48,7 @@ def create(
 ) -> Row[Any]:
     """The new destination. Raises NotFound, Invalid."""
     owner = task_parts.require_editable(context, principal, task)
-    values = _resolved(context, owner, given, problems)
+    values = _resolved(context, principal, owner, given, problems)
     problems.raise_if_any()
     with task_parts.editing(context, principal, task) as (connection, row):
         return task_parts.add(connection, row, PART, values)
@@ -66,7 +67,7 @@ def update(
     task_parts.show(context, principal, task, PART, identifier)
     values: dict[str, Any] = {}
     if any(given.has(name) for name in NAMES.all):
-        values = _resolved(context, owner, given, problems)
+        values = _resolved(context, principal, owner, given, problems)
     problems.raise_if_any()
     with task_parts.editing(context, principal, task) as (connection, row):
         old = task_parts.find(connection, row, PART, identifier)
@@ -74,10 +75,14 @@ def update(
 
 
 def _resolved(
-    context: Context, task: Row[Any], given: DestinationInput, problems: Problems
+    context: Context,
+    principal: Principal,
+    task: Row[Any],
+    given: DestinationInput,
+    problems: Problems,
 ) -> dict[str, Any]:
     """The columns of the place: a folder, or one that the run will make."""
-    end = task_ends.resolve(context, given, NAMES, task.local_server_path, problems)
+    end = task_ends.resolve(context, principal, given, NAMES, task.local_server_path, problems)
     if end is None:
         return {}
     if end.place.kind not in {None, EntryKind.FOLDER}:

@@ -12,6 +12,7 @@ from longshore.database import pools as pool_rows
 from longshore.database.connection import reading
 from longshore.database.pools import Pool
 from longshore.domain.paths import InvalidPath
+from longshore.services.container_access import is_allowed
 from longshore.services.context import Context
 from longshore.services.errors import BASE, Kind, Problems
 from longshore.services.input import INTEGER_MAXIMUM, Input
@@ -22,6 +23,7 @@ from longshore.services.locations import (
     place_of_path,
     without_prefix,
 )
+from longshore.services.principal import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,11 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The attributes under which one side gives its place."""
+    """The attributes under which one side gives its place, and the right it needs there."""
 
     file_id: str
     file_path: str
+    needed: frozenset[str]
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -57,7 +60,12 @@ class Names:
 
 
 def resolve(
-    context: Context, given: Input, names: Names, prefix: str | None, problems: Problems
+    context: Context,
+    principal: Principal,
+    given: Input,
+    names: Names,
+    prefix: str | None,
+    problems: Problems,
 ) -> End | None:
     """The place that the client means; None when something about it is wrong."""
     values = given.given()
@@ -68,6 +76,8 @@ def resolve(
             problems.add(unknown, Kind.INVALID, value=values[unknown])
     pool = _pool(context, values, problems)
     place = _place(context, values, names, pool, prefix, problems)
+    if place is not None:
+        _check_right(context, principal, place, values, names, problems)
     if len(problems) > before:
         return None
     if place is not None:
@@ -77,6 +87,25 @@ def resolve(
     if not problems:
         problems.add(BASE, Kind.BLANK, note="a file, folder, tape or pool is needed")
     return None
+
+
+def _check_right(
+    context: Context,
+    principal: Principal,
+    place: Place,
+    values: dict[str, Any],
+    names: Names,
+    problems: Problems,
+) -> None:
+    """A container takes part only in tasks of users who have the right to it."""
+    if place.container is None:
+        return
+    with reading(context.database.state) as connection:
+        allowed = is_allowed(connection, context, principal, place.container, names.needed)
+    if not allowed:
+        attribute = names.file_path if values.get(names.file_path) is not None else names.file_id
+        note = f"you have no right to the container {place.container.name}"
+        problems.add(attribute, Kind.INVALID, value=values[attribute], note=note)
 
 
 def _pool(context: Context, values: dict[str, Any], problems: Problems) -> Pool | None:

@@ -11,6 +11,7 @@ from longshore.database.query import Kind as ValueKind
 from longshore.database.tables import task_sources
 from longshore.domain.entry import EntryKind
 from longshore.services import task_ends, task_parts
+from longshore.services.container_access import READING
 from longshore.services.context import Context
 from longshore.services.errors import Kind, Problems
 from longshore.services.input import Input, Whole, Words
@@ -18,7 +19,7 @@ from longshore.services.principal import Principal
 
 RANGE_LENGTH = 2
 
-NAMES = task_ends.Names("file_id", "file_path")
+NAMES = task_ends.Names("file_id", "file_path", READING)
 _PLACE_FIELDS = (*NAMES.all, "import_file_id", "import_file_path")
 
 _COLUMNS = task_sources.c
@@ -54,7 +55,7 @@ def create(
 ) -> Row[Any]:
     """The new source. Raises NotFound, Invalid."""
     owner = task_parts.require_editable(context, principal, task)
-    values = _resolved(context, owner, given, problems)
+    values = _resolved(context, principal, owner, given, problems)
     values |= _range(given, problems, is_file=values.pop("is_file", False))
     problems.raise_if_any()
     with task_parts.editing(context, principal, task) as (connection, row):
@@ -74,7 +75,7 @@ def update(
     old = task_parts.show(context, principal, task, PART, identifier)
     values: dict[str, Any] = {}
     if any(given.has(name) for name in _PLACE_FIELDS):
-        values = _resolved(context, owner, given, problems)
+        values = _resolved(context, principal, owner, given, problems)
         values |= {"range_first": None, "range_last": None}
     is_file = values.pop("is_file", bool(old.path))
     if given.has("range"):
@@ -86,9 +87,13 @@ def update(
 
 
 def _resolved(
-    context: Context, task: Row[Any], given: SourceInput, problems: Problems
+    context: Context,
+    principal: Principal,
+    task: Row[Any],
+    given: SourceInput,
+    problems: Problems,
 ) -> dict[str, Any]:
-    end = task_ends.resolve(context, given, NAMES, task.local_server_path, problems)
+    end = task_ends.resolve(context, principal, given, NAMES, task.local_server_path, problems)
     if end is None:
         return {}
     if end.place.kind is None:
