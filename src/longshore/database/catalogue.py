@@ -235,6 +235,62 @@ def set_state(
     )
 
 
+def set_state_of(connection: Connection, node_ids: Sequence[int], state: NodeState) -> None:
+    """Write the state of nodes."""
+    if node_ids:
+        connection.execute(update(nodes).where(nodes.c.id.in_(node_ids)).values(state=state.value))
+
+
+def copies_of(
+    connection: Connection,
+    file_ids: Sequence[int],
+    storage: StorageReference,
+    execution_ids: Sequence[int],
+) -> dict[int, list[tuple[bytes, int, int]]]:
+    """(path, size, mtime_ns) of the files' live copies that these executions wrote, by file."""
+    query = select(copies.c.file_id, copies.c.path, copies.c.size, copies.c.mtime_ns).where(
+        copies.c.file_id.in_(file_ids),
+        copies.c.storage_kind == storage.kind.value,
+        copies.c.storage_id == storage.id,
+        copies.c.execution_id.in_(execution_ids),
+        copies.c.live,
+    )
+    found: dict[int, list[tuple[bytes, int, int]]] = {}
+    for file_id, path, size, mtime_ns in connection.execute(query):
+        found.setdefault(file_id, []).append((bytes(path), size, mtime_ns))
+    return found
+
+
+def hashes_at(
+    connection: Connection, storage: StorageReference, paths: Sequence[bytes]
+) -> dict[bytes, bytes]:
+    """The XXH3-128 on record of the live copies at the paths of the storage, by path."""
+    query = select(copies.c.path, copies.c.xxh3_128).where(
+        copies.c.path_key.in_([path_key(path) for path in paths]),
+        copies.c.storage_id == storage.id,
+        copies.c.storage_kind == storage.kind.value,
+        copies.c.live,
+        copies.c.xxh3_128.is_not(None),
+    )
+    return {bytes(path): bytes(digest) for path, digest in connection.execute(query)}
+
+
+def note_vanished(
+    connection: Connection, parent_id: int, after: bytes, last: bytes, names: Sequence[bytes]
+) -> None:
+    """Of the live nodes behind `after` and up to `last` only these are still there."""
+    present = set(names)
+    bounds = [nodes.c.name > after, *([nodes.c.name <= last] if last else [])]
+    query = select(nodes.c.id, nodes.c.name).where(
+        nodes.c.parent_id == parent_id, nodes.c.state == NodeState.LIVE.value, *bounds
+    )
+    gone = [node_id for node_id, name in connection.execute(query) if bytes(name) not in present]
+    if gone:
+        connection.execute(
+            update(nodes).where(nodes.c.id.in_(gone)).values(state=NodeState.VANISHED.value)
+        )
+
+
 def files_at(
     connection: Connection, storage: StorageReference, paths: Sequence[bytes]
 ) -> dict[bytes, int]:

@@ -161,7 +161,7 @@ def create_execution(
     *,
     facts: str,
     now: int,
-    **ends: str,
+    **ends: str | None,
 ) -> None:
     """A new execution of the task, in the queue; the task shows it from now on."""
     nothing = dict.fromkeys(
@@ -291,3 +291,21 @@ def shows(connection: Connection, execution_id: int) -> bool:
     """Whether a task shows this execution as its present one."""
     query = select(tasks.c.id).where(tasks.c.execution_id == execution_id)
     return connection.execute(query).first() is not None
+
+
+def correct_executions(
+    connection: Connection, task_id: int, actions: Sequence[str], *, limit: int
+) -> list[int]:
+    """The task's last executions of these actions that ended well, newest first."""
+    correct = (TaskStatus.DONE.value, TaskStatus.FINISHED_WITH_WARNINGS.value)
+    query = (
+        select(task_executions.c.id)
+        .where(
+            task_executions.c.task_id == task_id,
+            task_executions.c.workflow_action.in_(actions),
+            task_executions.c.status.in_(correct),
+        )
+        .order_by(task_executions.c.id.desc())
+        .limit(limit)
+    )
+    return list(connection.execute(query).scalars())

@@ -15,11 +15,12 @@ class Outcome(IntEnum):
     OVERWRITTEN = 5  # copied over a different destination file
     REFUSED = 6  # a callback left it out
     FAILED = 7
+    ERASED = 8
+    FOUND = 9  # a scan has seen it
+    VERIFIED = 10  # read again, and as it was recorded
 
 
-PROCESSED = frozenset(
-    {Outcome.COPIED, Outcome.IDENTICAL, Outcome.KEPT, Outcome.RENAMED, Outcome.OVERWRITTEN}
-)
+PROCESSED = frozenset(Outcome) - {Outcome.REFUSED, Outcome.FAILED}
 """Outcomes that count in `processed_files` and `processed_size`."""
 
 WRITTEN = frozenset({Outcome.COPIED, Outcome.RENAMED, Outcome.OVERWRITTEN})

@@ -60,6 +60,16 @@ class CallbackType(StrEnum):
     FILTER = "filter"
 
 
+class ProcessingOrder(StrEnum):
+    """In which order files that were found together are processed."""
+
+    NONE = "none"
+    NAME = "name"
+    SIZE = "size"
+    DATE = "date"
+    TAPE = "tape"
+
+
 class OptionType(StrEnum):
     FILE_CHECKSUM = "file_checksum"
     RESET_FILE_DATE = "reset_file_date"

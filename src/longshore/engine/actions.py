@@ -16,8 +16,10 @@ from longshore.domain.execution import (
     TaskStatus,
     after,
 )
+from longshore.domain.task import StorageType
 from longshore.engine import lifecycle
-from longshore.engine.admission import CannotStart, admit, require_callbacks
+from longshore.engine.admission import admit, require_callbacks
+from longshore.engine.ends import CannotStart
 from longshore.engine.facts import facts_of
 from longshore.engine.floor import Floor
 from longshore.engine.run import Run, Wish
@@ -57,11 +59,15 @@ def _run(floor: Floor, task: runs.TaskRow, job: Job) -> None:
             facts=facts_of(connection, task, admission.plan),
             now=floor.now(),
             source_type=admission.source_type.value,
-            destination_type=admission.destination_type.value,
+            destination_type=_value(admission.destination_type),
         )
         runs.finish_job(connection, job.id, task.id, reason=None)
     if left is not None:
         abandon(floor, left)
+
+
+def _value(kind: StorageType | None) -> str | None:
+    return None if kind is None else kind.value
 
 
 def abandon(floor: Floor, execution_id: int) -> None:

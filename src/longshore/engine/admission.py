@@ -2,53 +2,58 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from longshore.callbacks import SandboxReport
 from longshore.config import Config
 from longshore.database import runs
 from longshore.domain import paths
 from longshore.domain.checksum import ChecksumKind
-from longshore.domain.errors import LongshoreError
-from longshore.domain.storage import (
-    MOUNT_POINT_OPTION,
-    PoolContent,
-    PoolType,
-    StorageAddress,
-    StorageKind,
-    StorageReference,
-    folder_address,
-    parse_share_options,
-)
 from longshore.domain.task import (
     ConflictResolution,
     OptionType,
+    ProcessingOrder,
     StorageType,
     WorkflowAction,
     WorkflowType,
     needs_destination,
     refused_fields,
 )
+from longshore.engine.ends import CannotStart, End, check_apart, ends
 from longshore.pipeline.messages import Callback, Destination, ExecutionPlan, Source
 
-SUPPORTED_ACTIONS = frozenset({WorkflowAction.COPY, WorkflowAction.MOVE})
+SUPPORTED_ACTIONS = frozenset(
+    {
+        WorkflowAction.COPY,
+        WorkflowAction.MOVE,
+        WorkflowAction.ERASE,
+        WorkflowAction.SCAN,
+        WorkflowAction.FULL_BACKUP,
+        WorkflowAction.INCREMENTAL_BACKUP,
+    }
+)
 SUPPORTED_OPTIONS = frozenset(
     {
         OptionType.FILE_CHECKSUM,
         OptionType.RENAME_TO,
+        OptionType.RESET_FILE_DATE,
+        OptionType.RESET_FOLDER_DATE,
         OptionType.PARALLEL_PROCESSING,
+        OptionType.PROCESSING_ORDER,
         OptionType.FULL_REPORT,
         OptionType.OVERWRITE,
+        OptionType.SOFT_ERASE,
         OptionType.TASK_TEMPLATE,
     }
 )
+BACKUPS = frozenset({WorkflowAction.FULL_BACKUP, WorkflowAction.INCREMENTAL_BACKUP})
+BASE_EXECUTIONS_MAXIMUM = 10_000  # backups one incremental one may build upon: decades of nights
+
+Options = dict[OptionType, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +62,7 @@ class Admission:
 
     plan: ExecutionPlan
     source_type: StorageType
-    destination_type: StorageType
+    destination_type: StorageType | None
 
 
 def admit(
@@ -76,27 +81,13 @@ def admit(
         for end in ends(connection, row, task, config)[:1]
     ]
     source_type, destination_type = _check(task, sources, targets)
-    rename_to = options.get(OptionType.RENAME_TO, "")
-    if rename_to and (len(sources) != 1 or not sources[0].path):
-        raise CannotStart("rename_to needs exactly one source that is a file or folder")
     for source, target in product(sources, targets):
         check_apart(source, target)
+    action = WorkflowAction(task.workflow_action)
     plan = ExecutionPlan(
         execution_id=execution_id,
         task_id=task.id,
-        sources=[
-            Source(
-                storage=source.storage,
-                path=source.path,
-                target=paths.join(target.path, source.prefix),
-                target_name=rename_to.encode(),
-                root_id=source.root_id,
-                optional=source.optional,
-                destination=index,
-            )
-            for index, target in enumerate(targets)
-            for source in sources
-        ],
+        sources=_sources(sources, targets, _folder_of_backup(task, execution_id), options),
         destinations=[Destination(target.storage, target.root_id) for target in targets],
         conflict=_conflict(task, options),
         checksum=ChecksumKind(options.get(OptionType.FILE_CHECKSUM, "none")),
@@ -108,8 +99,13 @@ def admit(
         slice_seconds=config.slice_seconds,
         batch_files=config.batch_files_maximum,
         batch_bytes=config.batch_bytes_maximum,
-        action=WorkflowAction(task.workflow_action),
+        action=action,
         verify_from_medium=config.verify_from_medium,
+        soft_erase=_is_on(options, OptionType.SOFT_ERASE),
+        reset_file_date=_is_on(options, OptionType.RESET_FILE_DATE),
+        reset_folder_date=_is_on(options, OptionType.RESET_FOLDER_DATE),
+        order=ProcessingOrder(options.get(OptionType.PROCESSING_ORDER, "none")),
+        base_executions=_base_executions(connection, task),
     )
     return Admission(plan=plan, source_type=source_type, destination_type=destination_type)
 
@@ -128,14 +124,18 @@ def require_callbacks(plan: ExecutionPlan, report: SandboxReport) -> None:
 # ------------------------------------------------------------------------------- the task
 
 
-def _options(connection: Connection, task: runs.TaskRow) -> dict[OptionType, str]:
+def _options(connection: Connection, task: runs.TaskRow) -> Options:
     options = {OptionType(kind): value for kind, value in runs.options(connection, task.id).items()}
-    if options.get(OptionType.TASK_TEMPLATE) == "1":
+    if _is_on(options, OptionType.TASK_TEMPLATE):
         raise CannotStart("the task is a template: it can be copied, not run")
     for option in options:
         if option not in SUPPORTED_OPTIONS:
             raise CannotStart(f"this version cannot run a task with the option {option.value}")
     return options
+
+
+def _is_on(options: Options, option: OptionType) -> bool:
+    return options.get(option) == "1"
 
 
 def _conflict(task: runs.TaskRow, options: dict[OptionType, str]) -> ConflictResolution:
@@ -149,27 +149,30 @@ def _conflict(task: runs.TaskRow, options: dict[OptionType, str]) -> ConflictRes
 
 def _check(
     task: runs.TaskRow, sources: Sequence[End], destinations: Sequence[End]
-) -> tuple[StorageType, StorageType]:
+) -> tuple[StorageType, StorageType | None]:
     """The types of both ends, once everything that a run needs is there."""
     if not task.workflow_type or not task.workflow_action:
         raise CannotStart("the task has no workflow type or no workflow action yet")
+    workflow_type = WorkflowType(task.workflow_type)
     action = WorkflowAction(task.workflow_action)
     if action not in SUPPORTED_ACTIONS:
         raise CannotStart(f"this version cannot run the action {action.value}")
     if not sources:
         raise CannotStart("the task has no source")
-    if not destinations:
-        raise CannotStart("the task has no destination")
     source_type = _one_type(sources, task.source_type, "source")
-    destination_type = _one_type(destinations, task.destination_type, "destination")
-    workflow_type = WorkflowType(task.workflow_type)
-    refused = refused_fields(workflow_type, action, source_type, destination_type)
-    if refused:
+    needed = needs_destination(workflow_type, action, source_type)
+    if needed and not destinations:
+        raise CannotStart("the task has no destination")
+    if destinations and not needed:
+        raise CannotStart(f"the action {action.value} has no destination")
+    destination_type = (
+        _one_type(destinations, task.destination_type, "destination") if needed else None
+    )
+    if refused_fields(workflow_type, action, source_type, destination_type):
+        towards = f" to {destination_type.value}" if destination_type else ""
         raise CannotStart(
-            f"{workflow_type.value} {action.value} does not go from {source_type.value} "
-            f"to {destination_type.value}"
+            f"{workflow_type.value} {action.value} does not go from {source_type.value}{towards}"
         )
-    assert needs_destination(workflow_type, action, source_type)
     return source_type, destination_type
 
 
@@ -181,3 +184,44 @@ def _one_type(ends: Sequence[End], declared: str | None, side: str) -> StorageTy
     if declared and declared != only.value:
         raise CannotStart(f"{side}_type is {declared}, but the {side} is a {only.value}")
     return only
+
+
+# ------------------------------------------------------------------------------- the plan
+
+
+def _sources(
+    sources: Sequence[End], targets: Sequence[End], folder: bytes, options: Options
+) -> list[Source]:
+    """Every source once for every destination; once where the action has none."""
+    rename_to = options.get(OptionType.RENAME_TO, "")
+    if rename_to and (len(sources) != 1 or not sources[0].path):
+        raise CannotStart("rename_to needs exactly one source that is a file or folder")
+    return [
+        Source(
+            storage=source.storage,
+            path=source.path,
+            target=paths.join(path, folder, source.prefix),
+            target_name=rename_to.encode(),
+            root_id=source.root_id,
+            optional=source.optional,
+            destination=index,
+        )
+        for index, path in enumerate([target.path for target in targets] or [b""])
+        for source in sources
+    ]
+
+
+def _folder_of_backup(task: runs.TaskRow, execution_id: int) -> bytes:
+    """Each backup has a folder of its own: the task's name, then the execution."""
+    if WorkflowAction(task.workflow_action) not in BACKUPS:
+        return b""
+    name = task.name.replace("/", "_").encode()[:200]
+    return paths.join(b"_" if name in {b".", b".."} else name, str(execution_id).encode())
+
+
+def _base_executions(connection: Connection, task: runs.TaskRow) -> list[int]:
+    """The backups whose files an incremental one does not write again; none: it is a full one."""
+    if task.workflow_action != WorkflowAction.INCREMENTAL_BACKUP.value:
+        return []
+    backups = [action.value for action in BACKUPS]
+    return runs.correct_executions(connection, task.id, backups, limit=BASE_EXECUTIONS_MAXIMUM)

@@ -19,13 +19,16 @@ from longshore.database.tables import execution_files
 from longshore.domain import paths
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.entry import Entry, EntryKind
+from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage, show
 from longshore.domain.outcome import PROCESSED, WRITTEN, Outcome
 from longshore.domain.storage import StorageKind, StorageReference
+from longshore.domain.task import WorkflowAction
 from longshore.pipeline.messages import (
     PLACES_PER_WORK,
     Destination,
     ExecutionPlan,
     FoundFolder,
+    Listed,
     Record,
     ReleaseGroup,
 )
@@ -71,10 +74,13 @@ class Recorder:
 
     def record(self, connection: Connection, work_id: int, records: Sequence[Record]) -> Counters:
         """Put the records of a work item on record; the change of the counters."""
+        records = self._judged(connection, records)
         file_ids: list[int | None] = [None] * len(records)
         for index, file_id in self._catalogue(connection, records):
             file_ids[index] = file_id
-        self._record_copies(connection, records, file_ids)
+        if self.plan.destinations:
+            self._record_copies(connection, records, file_ids)
+        self._record_erased(connection, records, file_ids)
         if records:
             rows = [
                 self._row(work_id, record, file_id)
@@ -87,10 +93,10 @@ class Recorder:
         """Give catalogue folders the metadata of their sources."""
         for found in folders:
             source = self.plan.sources[found.source]
-            for root_id, path in (
-                (source.root_id, found.path),
-                (self._destination(found.source).root_id, found.target),
-            ):
+            places = [(source.root_id, found.path)]
+            if self.plan.destinations:
+                places.append((self._destination(found.source).root_id, found.target))
+            for root_id, path in places:
                 if root_id is not None and path:
                     parent, name = paths.split(path)
                     parent_id = self.folder_ids.id_of(connection, root_id, parent)
@@ -110,14 +116,60 @@ class Recorder:
                 names = [entry.name for entry in group.entries]
                 catalogue.set_state(connection, parent_id, names, catalogue.NodeState.STUB)
 
+    def record_listed(self, connection: Connection, listed: Iterable[Listed]) -> None:
+        """Notice what a scan has not found any more."""
+        for each in listed:
+            root_id = self.plan.sources[each.source].root_id
+            if root_id is not None:
+                folder_id = self.folder_ids.id_of(connection, root_id, each.folder)
+                catalogue.note_vanished(connection, folder_id, each.after, each.last, each.names)
+
+    def _judged(self, connection: Connection, records: Sequence[Record]) -> Sequence[Record]:
+        """Files that were read again, compared with what is on record of them."""
+        read = {i: record for i, record in enumerate(records) if record.outcome is Outcome.VERIFIED}
+        if not read:
+            return records
+        judged = list(records)
+        by_source: dict[int, list[int]] = {}
+        for index, record in read.items():
+            by_source.setdefault(record.source, []).append(index)
+        for source, indexes in by_source.items():
+            reference = self.plan.sources[source].storage.reference
+            path_of = {i: paths.join(read[i].folder, read[i].entry.name) for i in indexes}
+            known = catalogue.hashes_at(connection, reference, list(path_of.values()))
+            for index, path in path_of.items():
+                if known.get(path, read[index].xxh3_128) != read[index].xxh3_128:
+                    judged[index] = _corrupt(read[index], path)
+        return judged
+
+    def _record_erased(
+        self, connection: Connection, records: Sequence[Record], file_ids: Sequence[int | None]
+    ) -> None:
+        """Mark erased files; their copies at the source are gone unless only a mark was asked."""
+        erased = [
+            (record, file_id)
+            for record, file_id in zip(records, file_ids, strict=True)
+            if record.outcome is Outcome.ERASED
+        ]
+        ids = [file_id for _, file_id in erased if file_id is not None]
+        catalogue.set_state_of(connection, ids, catalogue.NodeState.DELETED)
+        if self.plan.soft_erase:
+            return
+        for record, _ in erased:
+            reference = self.plan.sources[record.source].storage.reference
+            place = paths.join(record.folder, record.entry.name)
+            catalogue.end_copies_at(connection, reference, [place])
+
     def record_pruned(self, connection: Connection, removed: Iterable[FoundFolder]) -> None:
-        """The folders are gone from their source; what was in them may live on as copies."""
+        """The folders are gone from their source; what was moved out of them lives on as copies."""
+        erased = self.plan.action is WorkflowAction.ERASE
+        state = catalogue.NodeState.DELETED if erased else catalogue.NodeState.STUB
         for found in removed:
             root_id = self.plan.sources[found.source].root_id
             if root_id is not None:
                 parent, name = paths.split(found.path)
                 parent_id = self.folder_ids.id_of(connection, root_id, parent)
-                catalogue.set_state(connection, parent_id, [name], catalogue.NodeState.STUB)
+                catalogue.set_state(connection, parent_id, [name], state)
 
     # ------------------------------------------------------------------ catalogue
 
@@ -278,6 +330,15 @@ class Recorder:
     def _checksum_kind(self, record: Record) -> str | None:
         wanted = self.plan.checksum
         return wanted.value if record.checksum and wanted is not ChecksumKind.NONE else None
+
+
+def _corrupt(record: Record, path: bytes) -> Record:
+    text = f"check {show(path)}: its content is not what was written"
+    return msgspec.structs.replace(
+        record,
+        outcome=Outcome.FAILED,
+        failure=FileFailure(ErrorKind.CHECKSUM_MISMATCH, Stage.VERIFY, Side.SOURCE, text),
+    )
 
 
 def change_of(records: Sequence[Record]) -> Counters:

@@ -85,7 +85,7 @@ class Run:
         """
         if self.cleaning:
             return [WorkKind.CLEAN, WorkKind.LINKS]
-        order = [WorkKind.COPY, WorkKind.SCAN, *HELD_PHASES]
+        order = [WorkKind.COPY, WorkKind.SCAN, WorkKind.ERASE, WorkKind.CHECK, *HELD_PHASES]
         if self.queues[WorkKind.COPY].count < BACKLOG_PER_MOVER * movers:
             order[:2] = [WorkKind.SCAN, WorkKind.COPY]
         return order

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
 from sqlalchemy import Connection
 
 from longshore.database import journal, runs
@@ -16,6 +17,7 @@ from longshore.database.journal import Counters, NewWork, WorkItem, WorkState
 from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage
 from longshore.domain.execution import Event
 from longshore.domain.task import WorkflowAction
+from longshore.engine import incremental
 from longshore.engine.executors import Completion, MoverDied
 from longshore.engine.floor import Floor
 from longshore.engine.recording import Recorder
@@ -26,6 +28,7 @@ from longshore.pipeline import release, splitting
 from longshore.pipeline.messages import (
     CleanReply,
     CopyReply,
+    FileReply,
     FolderReply,
     PackedWork,
     PruneReply,
@@ -34,10 +37,14 @@ from longshore.pipeline.messages import (
     ScanReply,
     WorkKind,
 )
+from longshore.pipeline.packing import kind_of_batches, unpack_folders
 
 DEATHS_MAXIMUM = 3  # movers that may die on one item before it is split, or its file given up
 
 _log = logger("controller")
+
+EMPTYING = frozenset({WorkflowAction.MOVE, WorkflowAction.ERASE})
+"""Actions after which a source folder may be empty, and then goes."""
 
 AfterCommit = Callable[[], None]
 
@@ -79,6 +86,8 @@ class _Settling:
             return self._scanned(reply)
         if isinstance(reply, CopyReply):
             return self._copied(reply)
+        if isinstance(reply, FileReply):
+            return self._done_in_place(reply)
         if isinstance(reply, FolderReply):
             return self._settled_folders(reply)
         if isinstance(reply, ReleaseReply):
@@ -103,16 +112,22 @@ class _Settling:
     def _scanned(self, reply: ScanReply) -> AfterCommit:
         if not journal.remove_work(self.connection, self.item.id):
             return self._gone
-        change = self._recorder().record(self.connection, self.item.id, reply.records)
+        reply = self._without_unchanged(reply)
+        recorder = self._recorder()
+        change = recorder.record(self.connection, self.item.id, reply.records)
+        recorder.record_listed(self.connection, reply.listed)
         self._count(change, files=reply.found_files, size=reply.found_bytes)
         new = [
             *_new_work(WorkKind.SCAN, reply.remaining),
-            *_new_work(WorkKind.COPY, reply.batches),
-            *_new_work(WorkKind.FOLDERS, reply.folders, WorkState.HELD),
+            *_new_work(kind_of_batches(self.run.plan), reply.batches),
             *_new_work(WorkKind.LINKS, reply.links, WorkState.HELD),
             *self._releases(reply.records),
         ]
-        if self.run.plan.action is WorkflowAction.MOVE:
+        if self.run.plan.destinations:
+            new += _new_work(WorkKind.FOLDERS, reply.folders, WorkState.HELD)
+        else:
+            recorder.record_folders(self.connection, unpack_folders(reply.folders))
+        if self.run.plan.action in EMPTYING and not self.run.plan.soft_erase:
             new += _new_work(WorkKind.PRUNE, reply.folders, WorkState.HELD)
         added = journal.add_work(self.connection, self.run.execution_id, new)
 
@@ -121,6 +136,31 @@ class _Settling:
             self.run.added(added)
 
         return learn
+
+    def _without_unchanged(self, reply: ScanReply) -> ScanReply:
+        """The reply without what earlier backups hold, where this is an incremental one."""
+        if not self.run.plan.base_executions:
+            return reply
+        changed = incremental.leave_out(
+            self.connection,
+            self.run.plan,
+            reply.batches,
+            folder_id=lambda root_id, path: self.floor.folder_ids.id_of(
+                self.connection, root_id, path
+            ),
+            first_place=len(reply.records),
+            finished_ns=self.floor.time_ns(),
+        )
+        records = [*reply.records, *changed.unchanged]
+        return msgspec.structs.replace(reply, batches=changed.batches, records=records)
+
+    def _done_in_place(self, reply: FileReply) -> AfterCommit:
+        then = self._replace(reply.remaining)
+        if then is self._gone:
+            return then
+        change = self._recorder().record(self.connection, self.item.id, reply.records)
+        self._count(change)
+        return then
 
     def _copied(self, reply: CopyReply) -> AfterCommit:
         then = self._replace(reply.remaining)
@@ -286,7 +326,7 @@ def _note(floor: Floor, returned: Returned) -> None:
             run.wish, run.ending, run.reason = Wish.STOP, Event.FINISH_ERROR, reply.gave_up
         if reply.log:
             _append_log(floor, run, reply.log, "info")
-    elif isinstance(reply, CopyReply | FolderReply | ReleaseReply):
+    elif isinstance(reply, CopyReply | FolderReply | ReleaseReply | FileReply):
         if isinstance(reply, ReleaseReply):
             _append_log(floor, run, reply.kept, "warning")
         fresh = [text for text in reply.warnings if text not in run.warnings_told]

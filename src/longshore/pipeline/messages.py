@@ -19,7 +19,7 @@ from longshore.domain.entry import Entry
 from longshore.domain.errors import FileFailure, Side
 from longshore.domain.outcome import Outcome
 from longshore.domain.storage import StorageAddress, StorageReference
-from longshore.domain.task import ConflictResolution, WorkflowAction
+from longshore.domain.task import ConflictResolution, ProcessingOrder, WorkflowAction
 
 PLACES_PER_WORK = 1 << 24
 """A record's number is `work id * PLACES_PER_WORK + place`, unique and in the order of the work.
@@ -36,6 +36,8 @@ class WorkKind(IntEnum):
     RELEASE = 5  # removal of moved files from their source
     PRUNE = 6  # removal of source folders that a move has emptied
     LINKS = 7  # removal of what hard links were made from, after everything is copied
+    ERASE = 8  # removal of files, by the action erase
+    CHECK = 9  # reading files again, by the action scan with a checksum
 
 
 # ------------------------------------------------------------------------------- the plan
@@ -80,6 +82,11 @@ class ExecutionPlan(msgspec.Struct, frozen=True, array_like=True):
     batch_bytes: int
     action: WorkflowAction = WorkflowAction.COPY
     verify_from_medium: bool = False  # make the system forget what it wrote before reading back
+    soft_erase: bool = False  # only mark the catalogue's entries as deleted
+    reset_file_date: bool = False  # written files get the present time
+    reset_folder_date: bool = False
+    order: ProcessingOrder = ProcessingOrder.NONE
+    base_executions: list[int] = []  # backups that an incremental one builds upon
 
 
 # ----------------------------------------------------------------------------------- scan
@@ -192,6 +199,16 @@ class Lost(msgspec.Struct, frozen=True, array_like=True):
     failure: FileFailure
 
 
+class Listed(msgspec.Struct, frozen=True, array_like=True):
+    """All names of a folder behind `after`, up to `last` (b"" = to the end), as a scan saw them."""
+
+    source: int
+    folder: bytes
+    after: bytes
+    last: bytes
+    names: list[bytes]
+
+
 class ScanReply(msgspec.Struct, frozen=True, array_like=True):
     remaining: list[PackedWork]  # new scan work: what is left, and the folders that were found
     batches: list[PackedWork]  # copy work
@@ -203,6 +220,7 @@ class ScanReply(msgspec.Struct, frozen=True, array_like=True):
     lost: Lost | None = None
     gave_up: str = ""  # why a callback ended the execution
     links: list[PackedWork] = []  # links work, held until everything is copied
+    listed: list[Listed] = []  # of the action scan: what is not among the names has vanished
 
 
 class CopyReply(msgspec.Struct, frozen=True, array_like=True):
@@ -219,6 +237,15 @@ class CopyReply(msgspec.Struct, frozen=True, array_like=True):
 class FolderReply(msgspec.Struct, frozen=True, array_like=True):
     done: list[FoundFolder]
     records: list[Record]  # of folders that failed
+    remaining: PackedWork | None
+    warnings: list[str] = []
+    lost: Lost | None = None
+
+
+class FileReply(msgspec.Struct, frozen=True, array_like=True):
+    """Of erasing and checking: the files that are through, and the rest."""
+
+    records: list[Record]
     remaining: PackedWork | None
     warnings: list[str] = []
     lost: Lost | None = None
@@ -255,7 +282,7 @@ class CleanReply(msgspec.Struct, frozen=True, array_like=True):
     remaining: PackedWork | None = None  # links work only
 
 
-Reply = ScanReply | CopyReply | FolderReply | ReleaseReply | PruneReply | CleanReply
+Reply = FileReply | ScanReply | CopyReply | FolderReply | ReleaseReply | PruneReply | CleanReply
 
 REPLIES: dict[WorkKind, type[Reply]] = {
     WorkKind.SCAN: ScanReply,
@@ -265,6 +292,8 @@ REPLIES: dict[WorkKind, type[Reply]] = {
     WorkKind.LINKS: CleanReply,
     WorkKind.RELEASE: ReleaseReply,
     WorkKind.PRUNE: PruneReply,
+    WorkKind.ERASE: FileReply,
+    WorkKind.CHECK: FileReply,
 }
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from longshore.callbacks import FilterChain
 from longshore.domain.storage import StorageAddress
-from longshore.pipeline import clean, copying, folders, links, release, scan
+from longshore.pipeline import clean, copying, folders, in_place, links, release, scan
 from longshore.pipeline.messages import (
     ExecutionPlan,
     Reply,
@@ -93,6 +93,10 @@ class Mover:
             return msgspec.structs.replace(reply, debt_seconds=throttle.debt_seconds())
         if order.kind is WorkKind.FOLDERS:
             return folders.run(order.payload, toolbox)
+        if order.kind is WorkKind.ERASE:
+            return in_place.erase(order.payload, toolbox)
+        if order.kind is WorkKind.CHECK:
+            return in_place.check(order.payload, toolbox)
         if order.kind is WorkKind.RELEASE:
             return release.run(order.payload, toolbox)
         if order.kind is WorkKind.PRUNE:

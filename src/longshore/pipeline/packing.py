@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import msgspec
+
 from longshore.domain.entry import Entry
+from longshore.domain.task import WorkflowAction
 from longshore.pipeline.messages import (
     CopyGroup,
     CopyMode,
@@ -16,6 +19,7 @@ from longshore.pipeline.messages import (
     PlannedFile,
     ScanFolder,
     ScanWork,
+    WorkKind,
     encode,
 )
 
@@ -71,10 +75,30 @@ class Packer:
         return last
 
 
+WORK_OF_ACTION = {
+    WorkflowAction.ERASE: WorkKind.ERASE,
+    WorkflowAction.SCAN: WorkKind.CHECK,
+}
+
+
+def kind_of_batches(plan: ExecutionPlan) -> WorkKind:
+    """What is done with the batches that a scan of this plan packs."""
+    return WORK_OF_ACTION.get(plan.action, WorkKind.COPY)
+
+
 def pack_scan(folders: list[ScanFolder]) -> list[PackedWork]:
     """New scan work for the folders, in several items so that several movers share it."""
     size = max(1, min(SCAN_FOLDERS_PER_WORK, -(-len(folders) // SCAN_ITEMS_WANTED)))
     return [PackedWork(0, 0, encode(ScanWork(chunk))) for chunk in _chunks(folders, size)]
+
+
+def unpack_folders(packed: list[PackedWork]) -> list[FoundFolder]:
+    """The folders of these work items."""
+    return [
+        found
+        for each in packed
+        for found in msgspec.msgpack.decode(each.payload, type=FoldersWork).folders
+    ]
 
 
 def pack_folders(found: list[FoundFolder]) -> list[PackedWork]:

@@ -60,9 +60,17 @@ def verdict(entry: Entry, standing: Entry | None, plan: ExecutionPlan, resolutio
         # Before the source of a move goes, equal bytes have been seen, not only equal times.
         must_compare = plan.action is WorkflowAction.MOVE and entry.kind is EntryKind.FILE
         return CopyMode.COMPARE if must_compare else Outcome.IDENTICAL
-    if _worth_comparing(entry, standing, plan.checksum):
+    if _worth_comparing(entry, standing, plan):
         return CopyMode.COMPARE
     return by_rule(plan.conflict)
+
+
+def verdict_in_place(plan: ExecutionPlan, entry: Entry) -> Verdict:
+    """What to do with a file that goes nowhere: erase it, check it, or only take note of it."""
+    if plan.action is WorkflowAction.ERASE:
+        return Outcome.ERASED if plan.soft_erase else CopyMode.NEW
+    to_check = plan.checksum is not ChecksumKind.NONE and entry.kind is EntryKind.FILE
+    return CopyMode.NEW if to_check else Outcome.FOUND
 
 
 def by_rule(conflict: ConflictResolution) -> Verdict:
@@ -86,9 +94,9 @@ def same_time(one_ns: int, other_ns: int, resolution: int) -> bool:
     return abs(one_ns - other_ns) < resolution
 
 
-def _worth_comparing(entry: Entry, standing: Entry, checksum: ChecksumKind) -> bool:
+def _worth_comparing(entry: Entry, standing: Entry, plan: ExecutionPlan) -> bool:
     return (
-        checksum is not ChecksumKind.NONE
+        (plan.checksum is not ChecksumKind.NONE or plan.reset_file_date)
         and entry.kind is EntryKind.FILE
         and standing.kind is EntryKind.FILE
         and entry.size == standing.size

@@ -99,7 +99,7 @@ def _remove_if_same(folder: Folder, entry: Entry) -> str | None:
         standing = look(folder, entry.name)
         if standing is None:
             return None  # removed before a crash, or by somebody else: it is not there
-        if not _is_same(standing, entry):
+        if not is_same(standing, entry):
             return "it was changed after it was read, so the source stays"
         folder.remove(entry.name)
     except StorageUnavailable:
@@ -109,7 +109,8 @@ def _remove_if_same(folder: Folder, entry: Entry) -> str | None:
     return None
 
 
-def _is_same(standing: Entry, entry: Entry) -> bool:
+def is_same(standing: Entry, entry: Entry) -> bool:
+    """Whether this is still the state of the file that was seen or read."""
     return (
         standing.kind is entry.kind
         and standing.size == entry.size

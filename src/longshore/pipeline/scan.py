@@ -6,7 +6,7 @@ folders to list ──> entries in chunks ──> folders: listed next, or left 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -31,11 +31,13 @@ from longshore.domain.errors import (
     StorageUnavailable,
 )
 from longshore.domain.outcome import Outcome
+from longshore.domain.task import WorkflowAction
 from longshore.pipeline import links
 from longshore.pipeline.copying import lost_storage
 from longshore.pipeline.messages import (
     CopyMode,
     FoundFolder,
+    Listed,
     Lost,
     Record,
     ScanFolder,
@@ -43,7 +45,7 @@ from longshore.pipeline.messages import (
     ScanWork,
 )
 from longshore.pipeline.packing import Packer, pack_folders, pack_scan
-from longshore.pipeline.planning import Standing, Verdict, verdict
+from longshore.pipeline.planning import Standing, Verdict, verdict, verdict_in_place
 from longshore.pipeline.toolbox import Toolbox, failure_of
 from longshore.storage.handler import Folder
 
@@ -68,6 +70,7 @@ class _Scan:
     found: list[FoundFolder] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     linked: set[int] = field(default_factory=set)  # sources with files of several names
+    listed: list[Listed] = field(default_factory=list)
     packer: Packer = field(init=False)
     pending: list[ScanFolder] = field(init=False)  # a stack: the next one is the last
     rest: ScanFolder | None = field(default=None)  # what is not yet listed of the present folder
@@ -112,6 +115,7 @@ class _Scan:
             lost=lost,
             gave_up=gave_up,
             links=[links.pack(source) for source in sorted(self.linked)],
+            listed=self.listed,
         )
 
     # ------------------------------------------------------------------ one folder
@@ -129,19 +133,39 @@ class _Scan:
 
     def _list_opened(self, folder: ScanFolder, opened: Folder) -> None:
         entries = self._entries(folder, opened)
+        if not self.toolbox.plan.destinations:
+            plan = self.toolbox.plan
+            self._list_chunks(folder, entries, lambda entry: verdict_in_place(plan, entry))
+            return
         with closing(self._standing(folder)) as standing:
             if standing.is_missing and not folder.only:
                 self._make(folder)
-            while chunk := list(islice(entries, CHUNK_ENTRIES)):
-                # First all that may raise, then all that takes note: a chunk counts as a whole.
-                files = [entry for entry in chunk if entry.kind in _MOVABLE]
-                decisions = self._decide(folder, files)
-                verdicts = [self._verdict(folder, entry, standing) for entry in files]
-                self._take_note(folder, chunk, decisions, iter(verdicts))
-                self.rest = msgspec.structs.replace(folder, after=chunk[-1].name)
-                if len(chunk) == CHUNK_ENTRIES and self._is_full():
-                    return
+            self._list_chunks(folder, entries, lambda entry: self._verdict(folder, entry, standing))
+
+    def _list_chunks(
+        self, folder: ScanFolder, entries: Iterator[Entry], decide: Callable[[Entry], Verdict]
+    ) -> None:
+        after = folder.after
+        while chunk := list(islice(entries, CHUNK_ENTRIES)):
+            # First all that may raise, then all that takes note: a chunk counts as a whole.
+            files = [entry for entry in chunk if entry.kind in _MOVABLE]
+            decisions = self._decide(folder, files)
+            verdicts = [decide(entry) for entry in files]
+            self._take_note(folder, chunk, decisions, iter(verdicts))
+            self._note_listed(folder, after, chunk)
+            after = chunk[-1].name
+            self.rest = msgspec.structs.replace(folder, after=after)
+            if len(chunk) == CHUNK_ENTRIES and self._is_full():
+                return
+        self._note_listed(folder, after, [])
         self.rest = None
+
+    def _note_listed(self, folder: ScanFolder, after: bytes, chunk: list[Entry]) -> None:
+        """Tell the catalogue what there is, so that it notices what is gone. Empty: the end."""
+        if self.toolbox.plan.action is WorkflowAction.SCAN and not folder.only:
+            names = [entry.name for entry in chunk]
+            last = names[-1] if names else b""
+            self.listed.append(Listed(folder.source, folder.path, after, last, names))
 
     def _make(self, folder: ScanFolder) -> None:
         """Make the folder at the destination. Made later, it would change its parent's time."""
@@ -234,10 +258,13 @@ class _Scan:
         name = self._target_name(folder, entry)
         if isinstance(decided, CopyMode):
             self.packer.add(folder.source, folder.path, folder.target, entry, name, decided)
+            if not self.toolbox.plan.destinations:
+                return
             if entry.links > 1 and links.are_kept(entry, folder.source, self.toolbox):
                 self.linked.add(folder.source)
         else:
-            self._record(folder, entry, decided, target_path=paths.join(folder.target, name))
+            target = paths.join(folder.target, name) if self.toolbox.plan.destinations else b""
+            self._record(folder, entry, decided, target_path=target)
 
     def _target_name(self, folder: ScanFolder, entry: Entry) -> bytes:
         renamed = folder.only and self.toolbox.plan.sources[folder.source].target_name

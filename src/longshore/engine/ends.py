@@ -1,0 +1,117 @@
+"""Finding the storages behind the sources and destinations of a task."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from longshore.config import Config
+from longshore.database import runs
+from longshore.domain import paths
+from longshore.domain.errors import LongshoreError
+from longshore.domain.storage import (
+    MOUNT_POINT_OPTION,
+    PoolContent,
+    PoolType,
+    StorageAddress,
+    StorageKind,
+    StorageReference,
+    folder_address,
+    parse_share_options,
+)
+from longshore.domain.task import StorageType, WorkflowType
+
+
+class CannotStart(LongshoreError):
+    """Why the task cannot be run as it is, in words for its owner."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """A source or destination of the task, resolved to a storage."""
+
+    type: StorageType
+    storage: StorageAddress
+    root_id: int | None
+    path: bytes
+    prefix: bytes  # under which a source appears at the destination, besides its own name
+    optional: bool
+
+
+def check_apart(source: End, destination: End) -> None:
+    """A task must not copy a folder into itself, over whichever mount points it is reached."""
+    inside = os.path.join(_real(destination.storage), destination.path)
+    around = os.path.join(_real(source.storage), source.path)
+    if os.path.commonpath([inside, around]) == around.rstrip(b"/"):
+        raise CannotStart("the destination lies inside the source")
+
+
+def _real(storage: StorageAddress) -> bytes:
+    return os.path.realpath(os.fsencode(storage.settings["root"]))
+
+
+def ends(connection: Connection, row: Row[Any], task: runs.TaskRow, config: Config) -> list[End]:
+    """The storages behind one source or destination: a pool may have several."""
+    if getattr(row, "range_first", None) is not None:
+        raise CannotStart("this version cannot run a task with a byte range")
+    if row.container_id is not None:
+        return [_container(connection, row, task, config)]
+    if row.pool_id is None:
+        raise CannotStart("this version cannot run a task with tapes")
+    return _pool(connection, row)
+
+
+def _container(connection: Connection, row: Row[Any], task: runs.TaskRow, config: Config) -> End:
+    container = runs.container(connection, row.container_id)
+    prefix = b""
+    if task.workflow_type == WorkflowType.ACTIVE_ARCHIVE.value:
+        # Several containers share one archive pool: each file keeps its place in its container.
+        prefix = paths.join(container.name.encode(), paths.split(row.path)[0])
+    return End(
+        type=StorageType.CONTAINER,
+        storage=folder_address(
+            StorageReference(StorageKind.CONTAINER, container.id),
+            str(Path(config.containers_folder) / container.folder),
+        ),
+        root_id=container.root_id,
+        path=row.path,
+        prefix=prefix,
+        optional=False,
+    )
+
+
+def _pool(connection: Connection, row: Row[Any]) -> list[End]:
+    pool = runs.pool(connection, row.pool_id)
+    if pool.content != PoolContent.NAS.value:
+        raise CannotStart(
+            f"this version cannot use pool {pool.name}: its content is {pool.content}"
+        )
+    shares = runs.shares_of_pool(connection, pool.id)
+    if not shares:
+        raise CannotStart(f"pool {pool.name} has no NAS share")
+    primary = pool.type == PoolType.PRIMARY.value
+    return [
+        End(
+            type=StorageType.PRIMARY_NAS if primary else StorageType.SECONDARY_NAS,
+            storage=_share(share),
+            root_id=pool.root_id,
+            path=row.path,
+            prefix=b"",
+            optional=len(shares) > 1,
+        )
+        for share in shares
+    ]
+
+
+def _share(share: Row[Any]) -> StorageAddress:
+    mount_point = parse_share_options(share.options).get(MOUNT_POINT_OPTION)
+    if not mount_point:
+        raise CannotStart(
+            f"NAS share {share.name} has no {MOUNT_POINT_OPTION}: "
+            "this version reaches shares through a mounted folder only"
+        )
+    return folder_address(StorageReference(StorageKind.NAS_SHARE, share.id), mount_point)
