@@ -165,10 +165,12 @@ def _fulfil(floor: Floor, run: Run) -> None:
         change_status(floor, run, Event.LOSE_STORAGE, reason=run.reason)
         _leave(floor, run)
     elif not run.cleaning:
-        begin_cleaning(floor, run)
-    elif not run.unfinished():
+        # The end goes on record before any work is thrown away. The other way round, a crash
+        # between the two would leave a journal without work: an execution that is done.
         if run.status not in IDLE:
             change_status(floor, run, run.ending or Event.STOP, reason=run.reason)
+        begin_cleaning(floor, run)
+    elif not run.unfinished():
         _leave(floor, run)
 
 
