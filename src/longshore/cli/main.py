@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from longshore import __version__
-from longshore.cli import callbacks, users
+from longshore.cli import callbacks, manifest, users
 from longshore.domain.errors import LongshoreError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(users.app, name="user")
+app.command()(manifest.verify_manifest)
 app.add_typer(callbacks.app, name="callback")
 
 EXIT_CANNOT = 1  # what was asked for is not possible; the message says why
@@ -76,4 +77,3 @@ def demo() -> None:
 def main() -> None:
     """The entry point of the `longshore` command."""
     app(prog_name="longshore")
-

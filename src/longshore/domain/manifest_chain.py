@@ -130,6 +130,8 @@ class _Verification:
                 yield self._first(line)
             else:
                 yield from self._next(line)
+        if not self._lines:
+            raise InvalidManifest("this is no manifest: it is empty")
         if not self._seal:
             yield Problem("it is cut off: its end is missing")
         yield Summary(records=self._counts.total(), blocks=self._blocks, sha256=self._seal)
