@@ -19,7 +19,8 @@ $(STAMP): requirements-bootstrap.lock requirements-dev.lock pyproject.toml Makef
 		{ echo "Longshore needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
-	@$(INSTALL) --require-hashes -r requirements-dev.lock || { \
+	@$(INSTALL) --require-hashes -r requirements-dev.lock 2>$(VENV)/setup.log || { \
+		cat $(VENV)/setup.log >&2; grep -q quickjs $(VENV)/setup.log || exit 1; \
 		echo "Trying again without quickjs, which needs a C compiler where it comes as source:" \
 			"callbacks in JavaScript will be refused." >&2; \
 		awk '/^[^ #]/ { leave_out = /^quickjs==/ } !leave_out' requirements-dev.lock >$(VENV)/without-quickjs.lock \
