@@ -138,6 +138,7 @@ def build_context(config: Config, database: Database) -> Context:
     from longshore.database.wakeup import waker
     from longshore.services.context import Context
     from longshore.services.secrets import open_secret_box
+    from longshore.services.tokens import open_token_verifier
 
     return Context(
         database=database,
@@ -149,6 +150,10 @@ def build_context(config: Config, database: Database) -> Context:
         containers_folder=config.containers_folder,
         secrets=open_secret_box(config.data_dir),
         callback_limits=callback_limits(config),
+        tokens=open_token_verifier(config, database, time.time),
+        cors_origins=tuple(
+            origin.strip() for origin in config.cors_origins.split(",") if origin.strip()
+        ),
     )
 
 

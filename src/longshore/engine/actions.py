@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from longshore.database import runs
 from longshore.domain.execution import (
@@ -43,27 +43,36 @@ def carry_out(floor: Floor, job: Job) -> None:
 
 
 def _run(floor: Floor, task: runs.TaskRow, job: Job) -> None:
-    after(TaskStatus(task.status), Event.RUN)
-    if task.activate != 1:
-        raise CannotStart("the task is not activated")
-    left = task.execution_id if task.status == TaskStatus.STOPPED_BY_SYSTEM.value else None
-    execution_id = floor.time_ns()
     with floor.state() as connection:
-        admission = admit(connection, task, execution_id, floor.config)
-        require_callbacks(admission.plan, floor.callbacks_test.result())
-        runs.create_execution(
-            connection,
-            execution_id,
-            task,
-            encode(admission.plan),
-            facts=facts_of(connection, task, admission.plan),
-            now=floor.now(),
-            source_type=admission.source_type.value,
-            destination_type=_value(admission.destination_type),
-        )
+        left = start(floor, connection, task)
         runs.finish_job(connection, job.id, task.id, reason=None)
     if left is not None:
         abandon(floor, left)
+
+
+def start(floor: Floor, connection: Connection, task: runs.TaskRow) -> int | None:
+    """Put a new execution of the task into the queue. Raises CannotStart, IllegalTransition.
+
+    Returns the execution that can no longer be resumed because of it, to be abandoned after the
+    transaction.
+    """
+    after(TaskStatus(task.status), Event.RUN)
+    if task.activate != 1:
+        raise CannotStart("the task is not activated")
+    execution_id = floor.time_ns()
+    admission = admit(connection, task, execution_id, floor.config)
+    require_callbacks(admission.plan, floor.callbacks_test.result())
+    runs.create_execution(
+        connection,
+        execution_id,
+        task,
+        encode(admission.plan),
+        facts=facts_of(connection, task, admission.plan),
+        now=floor.now(),
+        source_type=admission.source_type.value,
+        destination_type=_value(admission.destination_type),
+    )
+    return task.execution_id if task.status == TaskStatus.STOPPED_BY_SYSTEM.value else None
 
 
 def _value(kind: StorageType | None) -> str | None:

@@ -26,7 +26,7 @@ from longshore.database.leases import LeaseLost
 from longshore.database.wakeup import Listener
 from longshore.domain.execution import IDLE, RUNNING, Event, TaskStatus
 from longshore.domain.waiting import Reason, ReasonCode
-from longshore.engine import actions, lease, lifecycle
+from longshore.engine import actions, lease, lifecycle, scheduling
 from longshore.engine.dispatch import Dispatcher
 from longshore.engine.executors import Executor
 from longshore.engine.floor import Floor
@@ -99,6 +99,7 @@ class Controller:
         self._called.clear()
         try:
             self._carry_out_jobs(floor)
+            scheduling.run_due(floor)
             self._settle(floor, dispatcher)
             for run in list(floor.runs.values()):
                 lifecycle.advance(floor, run)

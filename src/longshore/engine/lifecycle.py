@@ -14,6 +14,7 @@ from longshore.domain.execution import (
     progress_percent,
 )
 from longshore.engine.floor import Floor
+from longshore.engine.occurrences import note_success
 from longshore.engine.run import Run, Wish
 from longshore.observability import logger
 from longshore.pipeline.messages import WorkKind, decode_plan, encode, first_scan
@@ -198,6 +199,9 @@ def _finish(floor: Floor, run: Run) -> None:
     event = final_event(processed_files=sums.processed_files, failed_files=imperfect)
     reason = _imperfection(sums)
     change_status(floor, run, event, reason=reason)
+    if event is not Event.FINISH_ERROR:
+        with floor.state() as connection:
+            note_success(connection, run.task_id)
     _leave(floor, run)
     if run.status is TaskStatus.DONE:
         with floor.state() as connection:
