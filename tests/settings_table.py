@@ -14,7 +14,7 @@ HEAD = (
 )
 
 _KINDS = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path"}
-_UNITS = {"seconds": "seconds", "bytes": "bytes", "percent": "percent"}
+_UNITS = {"seconds": "seconds", "days": "days", "bytes": "bytes", "percent": "percent"}
 
 
 def rows() -> dict[str, str]:

@@ -112,6 +112,18 @@ class Config:
     lease_seconds: float = _setting(
         10.0, "How long a controller that went silent keeps others waiting.", low=1, high=600
     )
+    keep_outcomes_days: int = _setting(
+        0,
+        "Days after its end for which an execution's per-file records are kept; 0 = for ever.",
+        low=0,
+        high=36_500,
+    )
+    keep_executions_days: int = _setting(
+        0,
+        "Days after its end for which an execution is kept in the history; 0 = for ever.",
+        low=0,
+        high=36_500,
+    )
     cors_origins: str = _setting(
         "", "Web origins that browsers may call the api from, separated by commas; empty = none."
     )

@@ -31,6 +31,7 @@ from longshore.engine.dispatch import Dispatcher
 from longshore.engine.executors import Executor
 from longshore.engine.floor import Floor
 from longshore.engine.memory import memory_use_percent
+from longshore.engine.retention import Retention
 from longshore.engine.settling import settle
 from longshore.engine.waiting import Waiting
 from longshore.observability import logger
@@ -58,6 +59,7 @@ class Controller:
     _called: asyncio.Event = field(default_factory=asyncio.Event)
     _ending: bool = False
     _tidied_at: float = -HOUSEKEEPING_SECONDS
+    _retention: Retention = field(default_factory=Retention)
 
     async def run(self) -> None:
         """Take the lease, go on with what was left, and work. Raises LeaseLost."""
@@ -162,6 +164,7 @@ class Controller:
             self._tidied_at = self.monotonic()
             with floor.state() as connection:
                 runs.remove_jobs_before(connection, self.time_ns() - jobs.LIFETIME_NANOSECONDS)
+        self._retention.work(floor)
 
     # ------------------------------------------------------------------ around the rounds
 
