@@ -11,10 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any
 
+from sqlalchemy import Row
 from sqlalchemy.exc import OperationalError
 
 from longshore import faults
@@ -58,6 +61,7 @@ class Controller:
     time_ns: Callable[[], int]
     _called: asyncio.Event = field(default_factory=asyncio.Event)
     _ending: bool = False
+    _jobs: deque[Row[Any]] = field(default_factory=deque)
     _tidied_at: float = -HOUSEKEEPING_SECONDS
     _retention: Retention = field(default_factory=Retention)
 
@@ -121,10 +125,13 @@ class Controller:
             await asyncio.wait_for(self._called.wait(), pause)
 
     def _carry_out_jobs(self, floor: Floor) -> None:
-        with floor.state() as connection:
-            queued = runs.queued_jobs(connection)
-        for job in queued:
-            actions.carry_out(floor, job)
+        if not self._jobs:
+            with floor.state() as connection:
+                self._jobs.extend(runs.queued_jobs(connection))
+        while self._jobs:
+            # It leaves the queue afterwards: what the database refused is tried again.
+            actions.carry_out(floor, self._jobs[0])
+            self._jobs.popleft()
 
     def _settle(self, floor: Floor, dispatcher: Dispatcher) -> None:
         returned = dispatcher.returned

@@ -194,6 +194,12 @@ def begin_cleaning(floor: Floor, run: Run) -> None:
 
 
 def _finish(floor: Floor, run: Run) -> None:
+    with floor.journal() as connection:
+        left = journal.work_counts(connection, run.execution_id)
+    if left:
+        # The answer to a commit got lost, and with it what the run should have learned of it.
+        count_work(run, left)
+        return
     sums = _counters(floor, run)
     imperfect = sums.failed_files + sums.warnings
     event = final_event(processed_files=sums.processed_files, failed_files=imperfect)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from longshore.database import journal, runs
 from longshore.database.journal import Counters, NewWork, WorkItem, WorkState
@@ -335,6 +336,11 @@ def _note(floor: Floor, returned: Returned) -> None:
 
 
 def _append_log(floor: Floor, run: Run, lines: Sequence[str], level: str) -> None:
-    if lines:
+    if not lines:
+        return
+    try:
         with floor.state() as connection:
             runs.append_log(connection, run.execution_id, lines, level=level, now=floor.now())
+    except OperationalError as error:
+        # The replies are on record. Rather a line less than to settle all of them once more.
+        _log.warning("log lines were lost", execution=run.execution_id, error=str(error.orig))
