@@ -39,7 +39,7 @@ from longshore.pipeline.messages import (
 from longshore.pipeline.packing import SEGMENT_BYTES
 from longshore.pipeline.planning import by_rule, identical
 from longshore.pipeline.publish import publish
-from longshore.pipeline.published import OUTCOMES, final_names, look
+from longshore.pipeline.published import OUTCOMES, final_names, look, look_first
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
 from longshore.pipeline.transfer import Finished, Staged
 from longshore.storage.handler import Folder, SourceFile, StagedFile
@@ -77,6 +77,7 @@ class _Slice:
     planned: PlannedFile
     where: Where = field(default_factory=Where)
     bytes_copied: int = 0
+    linkable: bool = True  # as far as is known
 
     def run(self, big: Segments | None) -> CopyReply:
         try:
@@ -150,23 +151,27 @@ class _Slice:
         if big is not None and not _same_file(big.source, entry):
             big = None  # the source was changed meanwhile: begin again with what it is now
         mode = self.planned.mode
+        if mode is CopyMode.CHECK:
+            seen = look_first(self.planned, self.group.source, target, self.toolbox)
+            if isinstance(seen, Outcome):
+                return Finished(entry=entry, outcome=seen)
+            mode = seen
         if not (big and big.digests):
-            settled = self._settle_standing(reader, entry, target)
+            settled = self._settle_standing(reader, entry, target, mode)
             if isinstance(settled, Finished | Unfinished):
                 return settled
             mode = settled
-            linked = self._link(reader, entry, mode, target)
-            if linked is not None:
-                return linked
         elif mode is CopyMode.COMPARE:
             mode = _rule_mode(self.toolbox)
+        linked = self._link(big, reader, entry, mode, target)
+        if linked is not None:
+            return linked
         return self._copy(big or Segments(entry, []), mode, reader, entry, target)
 
     def _settle_standing(
-        self, reader: SourceFile, entry: Entry, target: Folder
+        self, reader: SourceFile, entry: Entry, target: Folder, mode: CopyMode
     ) -> Finished | Unfinished | CopyMode:
         """Look for the finished file at the destination; else how it is to be copied."""
-        mode = self.planned.mode
         resolution = self.toolbox.resolution_of(self.group.source)
         compare = mode is CopyMode.COMPARE
         for name in final_names(self.planned.target_name, CopyMode.NEW if compare else mode):
@@ -220,14 +225,29 @@ class _Slice:
             hasher = self._read_back(big, file, entry.size)
             if hasher is None:
                 return Unfinished(big)
+            path = paths.join(self.group.folder, entry.name)
+            transfer.check_expected(self.planned, hasher.xxh3_128(), path, self.where)
             lost = keep(file.set_metadata, entry, reader.attributes(), toolbox)
-        if links.are_lost(entry, self.group.source, toolbox):
-            lost = without_link(lost, toolbox)
-        result = self._publish(file, _written(entry, hasher, lost), mode, target)
-        if result.failure is None and links.are_kept(entry, self.group.source, toolbox):
-            anchor = links.anchor_of(entry, self.group.source, toolbox)
-            links.publish_anchor(paths.join(target.path, result.target_name), anchor, toolbox)
-        return result
+        if entry.links > 1:
+            anchored = self._anchor(entry, paths.join(target.path, temporary))
+            if anchored is links.Anchored.TAKEN:
+                return Unfinished(None)  # to be linked in the next slice
+            if anchored is links.Anchored.IMPOSSIBLE:
+                lost = without_link(lost, toolbox)
+        return self._publish(file, _written(entry, hasher, lost), mode, target)
+
+    def _anchor(self, entry: Entry, staged_path: bytes) -> links.Anchored | None:
+        """Let the further names of the file share the staged one; None if it need not be."""
+        source = self.group.source
+        if not self.linkable:
+            return links.Anchored.IMPOSSIBLE
+        if links.are_kept(entry, source, self.toolbox):
+            # Before anybody may link to it: what an anchor holds survives a loss of power.
+            self.toolbox.make_durable({source})
+            anchor = links.anchor_of(entry, source, self.toolbox)
+            return links.make_anchor(staged_path, anchor, self.toolbox)
+        lost = links.are_lost(entry, source, self.toolbox)
+        return links.Anchored.IMPOSSIBLE if lost else None
 
     def _publish(
         self, file: StagedFile, written: Written, mode: CopyMode, target: Folder
@@ -248,7 +268,12 @@ class _Slice:
         return result
 
     def _link(
-        self, reader: SourceFile, entry: Entry, mode: CopyMode, target: Folder
+        self,
+        big: Segments | None,
+        reader: SourceFile,
+        entry: Entry,
+        mode: CopyMode,
+        target: Folder,
     ) -> Finished | Unfinished | None:
         """Publish the file as a further name of one that was copied; None if there is none."""
         toolbox = self.toolbox
@@ -260,15 +285,21 @@ class _Slice:
             standing = look(folder, anchor.name)
             if standing is None:
                 return None
+            # Not the name of the staged file: that may be half copied, and has to stay so.
+            temporary = links.link_name(self._temporary_name())
+            file = links.link_to(anchor, target, temporary, toolbox)
+            self.linkable = file is not None
+            if file is None:
+                return None
             hasher = self._compare(reader, entry, folder, anchor.name, standing)
             if hasher == "unfinished":
-                return Unfinished(None)
+                return Unfinished(big)
             if not isinstance(hasher, Hasher):
+                file.abort()
+                folder.remove(anchor.name)  # a loss of power came before its content was safe
                 return None
             lost = links.keep_again(folder, anchor, entry, reader.attributes(), toolbox)
-        file = links.link_to(anchor, target, self._temporary_name(), toolbox)
-        if file is None:
-            return None
+        self._drop_staged()
         return self._publish(file, _written(entry, hasher, lost), mode, target)
 
     def _transfer(

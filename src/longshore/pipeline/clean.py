@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from longshore.domain.errors import Side, Stage, StorageError, StorageUnavailable
-from longshore.pipeline.messages import CleanReply, CopyGroup, CopyWork, Lost
+from longshore.pipeline.links import link_name
+from longshore.pipeline.messages import CleanReply, CopyGroup, CopyWork, Lost, PlannedFile
 from longshore.pipeline.toolbox import Toolbox, failure_of
 from longshore.storage.handler import Folder
 
@@ -34,8 +35,13 @@ def _clean(group: CopyGroup, toolbox: Toolbox) -> int:
     except StorageError:
         return 0  # a folder that is not there, or not to be entered, holds no staged file of ours
     with folder:
-        names = {toolbox.temporary_name(group.source, f.target_name) for f in group.files}
+        names = {name for planned in group.files for name in _names(planned, group, toolbox)}
         return sum(_remove(folder, name) for name in names)
+
+
+def _names(planned: PlannedFile, group: CopyGroup, toolbox: Toolbox) -> list[bytes]:
+    name = toolbox.temporary_name(group.source, planned.target_name)
+    return [name, link_name(name)] if planned.entry.links > 1 else [name]
 
 
 def _remove(folder: Folder, name: bytes) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 
 import msgspec
 import xxhash
@@ -111,6 +112,11 @@ def stage(
     return file, replace(written, entry=entry), copied
 
 
+def link_name(temporary: bytes) -> bytes:
+    """The staged name of a link, where the staged file itself has to stay."""
+    return temporary + b"-link"
+
+
 def link_to(
     anchor: Anchor, target: Folder, temporary: bytes, toolbox: Toolbox
 ) -> StagedFile | None:
@@ -124,8 +130,16 @@ def link_to(
     return None
 
 
-def publish_anchor(of_path: bytes, anchor: Anchor, toolbox: Toolbox) -> None:
-    """Make a published file the anchor of its further names, unless there is one already."""
+class Anchored(Enum):
+    """What became of the wish to make a file an anchor."""
+
+    MADE = "made"
+    TAKEN = "taken"  # another mover was faster
+    IMPOSSIBLE = "impossible"  # the destination refuses
+
+
+def make_anchor(of_path: bytes, anchor: Anchor, toolbox: Toolbox) -> Anchored:
+    """Make a staged file, which has to be durable, the anchor of all names of its source."""
     try:
         with open_folder(anchor, toolbox) as folder:
             staged = folder.stage_link(_temporary(anchor, toolbox), of_path)
@@ -135,8 +149,9 @@ def publish_anchor(of_path: bytes, anchor: Anchor, toolbox: Toolbox) -> None:
                 staged.abort()
     except StorageUnavailable:
         raise
-    except StorageError:
-        return  # the other names will be copied, and say so if they cannot be linked
+    except StorageError as error:
+        return Anchored.TAKEN if error.kind is ErrorKind.EXISTS else Anchored.IMPOSSIBLE
+    return Anchored.MADE
 
 
 def keep_again(

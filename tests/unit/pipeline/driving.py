@@ -125,11 +125,19 @@ class Driver:
         return self.close()
 
     def start(self) -> None:
-        self.movers = [
-            Mover(self._open, lambda _: None, time.monotonic, time.time_ns)
-            for _ in range(self.movers_count)
-        ]
+        self.movers = [self._mover() for _ in range(self.movers_count)]
         self._add(WorkKind.SCAN, [PackedWork(0, 0, encode(first_scan(self.plan)))])
+
+    def crash(self) -> None:
+        """Carry out one order whose reply nobody gets, and begin with new movers."""
+        if not self.todo:
+            self._release()
+        if self.todo:
+            kind, work_id, payload = self.todo[0]
+            self.movers[0](WorkOrder(work_id, kind, encode(self.plan), payload, self.fresh))
+        self.close()
+        self.movers = [self._mover() for _ in self.movers]
+        self.fresh = False
 
     def step(self) -> bool:
         """Carry out one order; False when nothing is left."""
@@ -187,6 +195,9 @@ class Driver:
                 self.held = [each for each in self.held if each[0] is not phase]
                 self._add(phase, [PackedWork(0, 0, payload) for payload in due])
                 return
+
+    def _mover(self) -> Mover:
+        return Mover(self._open, lambda _: None, time.monotonic, time.time_ns)
 
     def _open(self, address: StorageAddress) -> StorageHandler:
         root = os.fsencode(address.settings["root"])
