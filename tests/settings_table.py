@@ -1,4 +1,4 @@
-"""The table of all settings as `docs/configuration.md` has it; printed when run as a module."""
+"""The table of all settings of `docs/configuration.md`; written there when run as a module."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, get_args, get_type_hints
 
 from longshore.config import ENVIRONMENT_PREFIX, Config
 
+PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
+HEADING = "## All settings\n\n"
 HEAD = (
     "| Setting, environment variable | Type | Default | Bounds | Meaning |",
     "|---|---|---|---|---|",
@@ -53,5 +55,13 @@ def _bounds(low: float | None, high: float | None) -> str:
     return f"at least {low}" if high is None else f"{low} to {high}"
 
 
+def write() -> None:
+    """Put the table where the page has it, at the end."""
+    before, heading, _ = PAGE.read_text().partition(HEADING)
+    PAGE.write_text(
+        "".join([before, heading, *(f"{line}\n" for line in (*HEAD, *rows().values()))])
+    )
+
+
 if __name__ == "__main__":
-    print("\n".join([*HEAD, *rows().values()]))
+    write()

@@ -10,6 +10,7 @@ import pytest
 import typer.main
 
 from longshore.cli.main import app
+from longshore.engine import admission
 from tests import settings_table
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +59,7 @@ def test_the_pages_that_readers_are_sent_to_are_there() -> None:
 
 @pytest.mark.parametrize("setting", settings_table.rows())
 def test_every_setting_is_documented_as_it_is(setting: str) -> None:
-    """Print the table anew with `python -m tests.settings_table` when this fails."""
+    """Write the table anew with `python -m tests.settings_table` when this fails."""
     lines = (ROOT / "docs" / "configuration.md").read_text().splitlines()
     assert settings_table.rows()[setting] in lines
 
@@ -66,6 +67,16 @@ def test_every_setting_is_documented_as_it_is(setting: str) -> None:
 def test_no_setting_is_documented_that_there_is_not() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text()
     assert set(re.findall(r"^\| `(\w+)`", text, re.M)) == set(settings_table.rows())
+
+
+@pytest.mark.parametrize(
+    ("row", "supported"),
+    [("Actions", admission.SUPPORTED_ACTIONS), ("Options", admission.SUPPORTED_OPTIONS)],
+)
+def test_the_readme_says_what_the_engine_can_run(row: str, supported: frozenset[str]) -> None:
+    line = re.search(rf"^\| {row} \| ([^|]*) \|", (ROOT / "README.md").read_text(), re.M)
+    assert line is not None
+    assert set(re.findall(r"`(\w+)`", line.group(1))) == {str(each) for each in supported}
 
 
 def commands() -> set[str]:
