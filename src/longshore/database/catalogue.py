@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 
 import xxhash
@@ -12,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from longshore.database import identifiers
 from longshore.database.tables import copies, nodes
 from longshore.domain.entry import Entry, EntryKind
+from longshore.domain.paths import join
 from longshore.domain.storage import StorageReference
 
 NODE_IDS = "nodes"
@@ -259,6 +261,39 @@ def copies_of(
     for file_id, path, size, mtime_ns in connection.execute(query):
         found.setdefault(file_id, []).append((bytes(path), size, mtime_ns))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the catalogue has a file: the root, the folder's path in it, the name."""
+
+    root_id: int
+    folder: bytes
+    name: bytes
+
+
+def places_of(connection: Connection, node_ids: Sequence[int]) -> dict[int, Place]:
+    """The places of nodes, by id; unknown ids are left out."""
+    columns = (nodes.c.id, nodes.c.root_id, nodes.c.parent_id, nodes.c.name)
+    query = select(*columns).where(nodes.c.id.in_(node_ids))
+    folders: dict[int, bytes] = {}
+    return {
+        node_id: Place(root_id, _path_of(connection, parent_id, root_id, folders), bytes(name))
+        for node_id, root_id, parent_id, name in connection.execute(query).all()
+        if parent_id is not None
+    }
+
+
+def _path_of(connection: Connection, node_id: int, root_id: int, known: dict[int, bytes]) -> bytes:
+    """The path of a folder inside its root."""
+    if node_id == root_id:
+        return b""
+    if node_id not in known:
+        query = select(nodes.c.parent_id, nodes.c.name).where(nodes.c.id == node_id)
+        parent_id, name = connection.execute(query).one()
+        above = _path_of(connection, parent_id, root_id, known)
+        known[node_id] = join(above, bytes(name))
+    return known[node_id]
 
 
 def hashes_at(

@@ -128,6 +128,16 @@ def container(connection: Connection, container_id: int) -> Row[Any]:
     return connection.execute(select(containers).where(containers.c.id == container_id)).one()
 
 
+def containers_with_roots(connection: Connection) -> Sequence[Row[Any]]:
+    query = select(containers).where(containers.c.root_id.is_not(None)).order_by(containers.c.id)
+    return connection.execute(query).all()
+
+
+def primary_pools(connection: Connection) -> Sequence[Row[Any]]:
+    query = select(pools).where(pools.c.root_id.is_not(None)).order_by(pools.c.id)
+    return connection.execute(query).all()
+
+
 def remove_task(connection: Connection, task_id: int) -> None:
     connection.execute(delete(tasks).where(tasks.c.id == task_id))
 

@@ -23,13 +23,14 @@ from longshore.domain.task import (
     needs_destination,
     refused_fields,
 )
-from longshore.engine.ends import CannotStart, End, check_apart, ends
+from longshore.engine.ends import CannotStart, End, check_apart, ends, every_root
 from longshore.pipeline.messages import Callback, Destination, ExecutionPlan, Source
 
 SUPPORTED_ACTIONS = frozenset(
     {
         WorkflowAction.COPY,
         WorkflowAction.MOVE,
+        WorkflowAction.RESTORE,
         WorkflowAction.ERASE,
         WorkflowAction.SCAN,
         WorkflowAction.FULL_BACKUP,
@@ -81,9 +82,13 @@ def admit(
         for end in ends(connection, row, task, config)[:1]
     ]
     source_type, destination_type = _check(task, sources, targets)
-    for source, target in product(sources, targets):
-        check_apart(source, target)
     action = WorkflowAction(task.workflow_action)
+    original_place = action is WorkflowAction.RESTORE and not targets
+    if original_place:
+        targets = every_root(connection, config)
+    else:
+        for source, target in product(sources, targets):
+            check_apart(source, target)
     plan = ExecutionPlan(
         execution_id=execution_id,
         task_id=task.id,
@@ -106,6 +111,7 @@ def admit(
         reset_folder_date=_is_on(options, OptionType.RESET_FOLDER_DATE),
         order=ProcessingOrder(options.get(OptionType.PROCESSING_ORDER, "none")),
         base_executions=_base_executions(connection, task),
+        original_place=original_place,
     )
     return Admission(plan=plan, source_type=source_type, destination_type=destination_type)
 
@@ -161,12 +167,13 @@ def _check(
         raise CannotStart("the task has no source")
     source_type = _one_type(sources, task.source_type, "source")
     needed = needs_destination(workflow_type, action, source_type)
-    if needed and not destinations:
+    optional = action is WorkflowAction.RESTORE  # without one: back to the original place
+    if needed and not destinations and not optional:
         raise CannotStart("the task has no destination")
     if destinations and not needed:
         raise CannotStart(f"the action {action.value} has no destination")
     destination_type = (
-        _one_type(destinations, task.destination_type, "destination") if needed else None
+        _one_type(destinations, task.destination_type, "destination") if destinations else None
     )
     if refused_fields(workflow_type, action, source_type, destination_type):
         towards = f" to {destination_type.value}" if destination_type else ""

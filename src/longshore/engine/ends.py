@@ -54,6 +54,27 @@ def _real(storage: StorageAddress) -> bytes:
     return os.path.realpath(os.fsencode(storage.settings["root"]))
 
 
+def every_root(connection: Connection, config: Config) -> list[End]:
+    """Everywhere that a file may have come from: all containers and reachable primary pools."""
+    found = [
+        _container_end(row, b"", b"", config) for row in runs.containers_with_roots(connection)
+    ]
+    for pool in runs.primary_pools(connection):
+        shares = runs.shares_of_pool(connection, pool.id)
+        if shares and parse_share_options(shares[0].options).get(MOUNT_POINT_OPTION):
+            found.append(
+                End(
+                    type=StorageType.PRIMARY_NAS,
+                    storage=_share(shares[0]),
+                    root_id=pool.root_id,
+                    path=b"",
+                    prefix=b"",
+                    optional=False,
+                )
+            )
+    return found
+
+
 def ends(connection: Connection, row: Row[Any], task: runs.TaskRow, config: Config) -> list[End]:
     """The storages behind one source or destination: a pool may have several."""
     if getattr(row, "range_first", None) is not None:
@@ -71,6 +92,10 @@ def _container(connection: Connection, row: Row[Any], task: runs.TaskRow, config
     if task.workflow_type == WorkflowType.ACTIVE_ARCHIVE.value:
         # Several containers share one archive pool: each file keeps its place in its container.
         prefix = paths.join(container.name.encode(), paths.split(row.path)[0])
+    return _container_end(container, row.path, prefix, config)
+
+
+def _container_end(container: Row[Any], path: bytes, prefix: bytes, config: Config) -> End:
     return End(
         type=StorageType.CONTAINER,
         storage=folder_address(
@@ -78,7 +103,7 @@ def _container(connection: Connection, row: Row[Any], task: runs.TaskRow, config
             str(Path(config.containers_folder) / container.folder),
         ),
         root_id=container.root_id,
-        path=row.path,
+        path=path,
         prefix=prefix,
         optional=False,
     )

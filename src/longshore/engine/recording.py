@@ -226,6 +226,8 @@ class Recorder:
                 continue
             self._note_cache(record, file_id, found)
             row = self._copy(storage, file_id, record, record.target_path, lost=record.lost)
+            if self.plan.original_place:
+                continue  # the file is back in its root: that is no further copy of it
             if record.outcome in WRITTEN:
                 written[index, file_id, record.target_path] = row
             elif record.outcome is Outcome.IDENTICAL:

@@ -18,7 +18,7 @@ from longshore.database.journal import Counters, NewWork, WorkItem, WorkState
 from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage
 from longshore.domain.execution import Event
 from longshore.domain.task import WorkflowAction
-from longshore.engine import incremental
+from longshore.engine import incremental, restoring
 from longshore.engine.executors import Completion, MoverDied
 from longshore.engine.floor import Floor
 from longshore.engine.recording import Recorder
@@ -113,7 +113,7 @@ class _Settling:
     def _scanned(self, reply: ScanReply) -> AfterCommit:
         if not journal.remove_work(self.connection, self.item.id):
             return self._gone
-        reply = self._without_unchanged(reply)
+        reply = self._retargeted(self._without_unchanged(reply))
         recorder = self._recorder()
         change = recorder.record(self.connection, self.item.id, reply.records)
         recorder.record_listed(self.connection, reply.listed)
@@ -154,6 +154,23 @@ class _Settling:
         )
         records = [*reply.records, *changed.unchanged]
         return msgspec.structs.replace(reply, batches=changed.batches, records=records)
+
+    def _retargeted(self, reply: ScanReply) -> ScanReply:
+        """The reply with what the catalogue knows of the copies, where this is a restore."""
+        if self.run.plan.action is not WorkflowAction.RESTORE:
+            return reply
+        result = restoring.retarget(
+            self.connection,
+            self.run.plan,
+            reply.batches,
+            first_place=len(reply.records),
+            finished_ns=self.floor.time_ns(),
+        )
+        records = [*reply.records, *result.unknown]
+        folders = [] if self.run.plan.original_place else reply.folders
+        return msgspec.structs.replace(
+            reply, batches=result.batches, records=records, folders=folders
+        )
 
     def _done_in_place(self, reply: FileReply) -> AfterCommit:
         then = self._replace(reply.remaining)

@@ -41,7 +41,7 @@ from longshore.pipeline.planning import by_rule, identical
 from longshore.pipeline.publish import publish
 from longshore.pipeline.published import OUTCOMES, final_names, look, look_first
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
-from longshore.pipeline.transfer import Finished, Staged
+from longshore.pipeline.transfer import Finished, Staged, check_expected
 from longshore.storage.handler import Folder, SourceFile, StagedFile
 
 VERIFICATIONS_KEPT = 16  # unfinished read-backs a mover remembers; the oldest is begun again
@@ -226,7 +226,7 @@ class _Slice:
             if hasher is None:
                 return Unfinished(big)
             path = paths.join(self.group.folder, entry.name)
-            transfer.check_expected(self.planned, hasher.xxh3_128(), path, self.where)
+            check_expected(self.planned, hasher.xxh3_128(), path, self.where)
             lost = keep(file.set_metadata, entry, reader.attributes(), toolbox)
         if entry.links > 1:
             anchored = self._anchor(entry, paths.join(target.path, temporary))

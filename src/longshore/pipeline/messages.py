@@ -87,6 +87,7 @@ class ExecutionPlan(msgspec.Struct, frozen=True, array_like=True):
     reset_folder_date: bool = False
     order: ProcessingOrder = ProcessingOrder.NONE
     base_executions: list[int] = []  # backups that an incremental one builds upon
+    original_place: bool = False  # each file goes where the catalogue has it
 
 
 # ----------------------------------------------------------------------------------- scan
@@ -113,6 +114,7 @@ class CopyMode(IntEnum):
     OVERWRITE = 2
     RENAME = 3
     COMPARE = 4  # same size, other time: equal content makes it identical
+    CHECK = 5  # nobody has looked: the mover looks before it copies
 
 
 class PlannedFile(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -123,6 +125,7 @@ class PlannedFile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     target_name: bytes
     mode: CopyMode
     attempts: int = 0  # attempts that failed so far
+    expected: bytes = b""  # XXH3-128 that the source has to have; b"" = nobody knows
 
 
 class CopyGroup(msgspec.Struct, frozen=True, array_like=True):
@@ -327,6 +330,8 @@ def first_scan(plan: ExecutionPlan) -> ScanWork:
     """The work that an execution begins with."""
     folders = []
     for index, source in enumerate(plan.sources):
+        if plan.original_place and source.destination:
+            continue  # the same source once more, for another place that files may go back to
         parent, name = paths.split(source.path)
         folders.append(ScanFolder(index, parent, source.target, only=name))
     return ScanWork(folders)

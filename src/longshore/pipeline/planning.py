@@ -67,6 +67,8 @@ def verdict(entry: Entry, standing: Entry | None, plan: ExecutionPlan, resolutio
 
 def verdict_in_place(plan: ExecutionPlan, entry: Entry) -> Verdict:
     """What to do with a file that goes nowhere: erase it, check it, or only take note of it."""
+    if plan.action is WorkflowAction.RESTORE:
+        return CopyMode.CHECK
     if plan.action is WorkflowAction.ERASE:
         return Outcome.ERASED if plan.soft_erase else CopyMode.NEW
     to_check = plan.checksum is not ChecksumKind.NONE and entry.kind is EntryKind.FILE

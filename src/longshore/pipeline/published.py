@@ -11,7 +11,7 @@ from longshore.domain.errors import ErrorKind, RetryClass, StorageError
 from longshore.domain.outcome import Outcome
 from longshore.pipeline.hashing import Hasher
 from longshore.pipeline.messages import CopyMode, PlannedFile
-from longshore.pipeline.planning import identical
+from longshore.pipeline.planning import Verdict, identical, verdict
 from longshore.pipeline.toolbox import Toolbox
 from longshore.storage.handler import Folder, SourceFile
 
@@ -82,6 +82,12 @@ def final_names(name: bytes, mode: CopyMode) -> Iterator[bytes]:
     for number in range(1, RENAMES_MAXIMUM + 1):
         suffix = b" (%d)" % number + extension
         yield stem[: 255 - len(suffix)] + suffix
+
+
+def look_first(planned: PlannedFile, source: int, target: Folder, toolbox: Toolbox) -> Verdict:
+    """What the plan would have decided, had somebody looked at the destination."""
+    standing = look(target, planned.target_name)
+    return verdict(planned.entry, standing, toolbox.plan, toolbox.resolution_of(source))
 
 
 def look(folder: Folder, name: bytes) -> Entry | None:

@@ -133,8 +133,8 @@ class _Scan:
 
     def _list_opened(self, folder: ScanFolder, opened: Folder) -> None:
         entries = self._entries(folder, opened)
-        if not self.toolbox.plan.destinations:
-            plan = self.toolbox.plan
+        plan = self.toolbox.plan
+        if plan.original_place or not plan.destinations:
             self._list_chunks(folder, entries, lambda entry: verdict_in_place(plan, entry))
             return
         with closing(self._standing(folder)) as standing:
@@ -258,7 +258,7 @@ class _Scan:
         name = self._target_name(folder, entry)
         if isinstance(decided, CopyMode):
             self.packer.add(folder.source, folder.path, folder.target, entry, name, decided)
-            if not self.toolbox.plan.destinations:
+            if decided is CopyMode.CHECK or not self.toolbox.plan.destinations:
                 return
             if entry.links > 1 and links.are_kept(entry, folder.source, self.toolbox):
                 self.linked.add(folder.source)

@@ -9,7 +9,9 @@ from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import (
     ErrorKind,
     FileFailure,
+    RetryClass,
     Side,
+    Stage,
     StorageError,
     StorageUnavailable,
 )
@@ -20,7 +22,7 @@ from longshore.pipeline.hashing import Hasher
 from longshore.pipeline.keeping import keep, without_link
 from longshore.pipeline.messages import CopyGroup, CopyMode, PlannedFile
 from longshore.pipeline.planning import by_rule
-from longshore.pipeline.published import Published, find_published, same_content
+from longshore.pipeline.published import Published, find_published, look_first, same_content
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
 from longshore.storage.handler import Folder, Metadata, StagedFile
 
@@ -94,6 +96,11 @@ def _transfer(
     where: Where,
 ) -> Staged | Finished:
     mode = planned.mode
+    if mode is CopyMode.CHECK:
+        seen = look_first(planned, group.source, target, toolbox)
+        if isinstance(seen, Outcome):
+            return Finished(entry=planned.entry, outcome=seen)
+        mode = seen
     if mode is CopyMode.COMPARE:
         if same_content(planned, source, target, toolbox):
             return Finished(entry=planned.entry, outcome=Outcome.IDENTICAL)
@@ -109,6 +116,7 @@ def _transfer(
         if published is not None:
             return _published(published, planned, source, target, toolbox)
     file, written, copied = _stage(planned, group, source, target, toolbox, where)
+    check_expected(planned, written.xxh3_128, paths.join(source.path, planned.entry.name), where)
     return Staged(
         group=group,
         planned=planned,
@@ -118,6 +126,14 @@ def _transfer(
         written=written,
         bytes_copied=copied,
     )
+
+
+def check_expected(planned: PlannedFile, xxh3_128: bytes, path: bytes, where: Where) -> None:
+    """Raises kind `checksum_mismatch` if the source is not what the catalogue has on record."""
+    if planned.expected and planned.expected != xxh3_128:
+        where.stage, where.side = Stage.VERIFY, Side.SOURCE
+        cause = "its content is not what was archived"
+        raise StorageError(ErrorKind.CHECKSUM_MISMATCH, RetryClass.NEVER, "restore", path, cause)
 
 
 def _stage(

@@ -1,0 +1,119 @@
+"""Archived files come back: to where they were, or to where they are wanted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.servers import Server
+from tests.story import Task, add_copy_task, add_share_pool, created
+from tests.trees import describe, grow
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    with server.client() as client:
+        yield client
+
+
+def restore(client: httpx.Client, pool: int, workflow: str = "offline_archive") -> Task:
+    body = {"name": "restore", "workflow_type": workflow, "workflow_action": "restore"}
+    answer = client.post("/tasks", json=body)
+    task = Task(client, int(created(answer)["id"]))
+    created(client.post(f"/tasks/{task.id}/task_sources", json={"pool_id": pool}))
+    return task
+
+
+def files_of(tree: dict[bytes, tuple[object, ...]]) -> dict[bytes, tuple[object, ...]]:
+    return {path: what for path, what in tree.items() if what[0] != "folder"}
+
+
+def test_a_moved_tree_comes_back_to_its_place(
+    client: httpx.Client, source: Path, destination: Path
+) -> None:
+    grow(source, 200)
+    os.symlink("d000", source / "link")
+    before = describe(source)
+    live = add_share_pool(client, "live", "primary", source)
+    archive = add_share_pool(client, "archive", "offline_archive", destination)
+    move = add_copy_task(client, live, archive, workflow_action="move")
+    move.act("run")
+    assert move.wait()["status"] == "done"
+    assert list(source.iterdir()) == []
+    back = restore(client, archive)
+    back.act("run")
+    assert back.wait()["status"] == "done", back.execution()
+    assert files_of(describe(source)) == files_of(before)
+    assert {record["outcome"] for record in back.files()} == {"copied"}
+    back.act("run")
+    assert back.wait()["status"] == "done"
+    assert {record["outcome"] for record in back.files()} == {"identical"}
+
+
+def test_a_restore_to_a_folder_leaves_the_original_alone(
+    client: httpx.Client, source: Path, destination: Path, tmp_path: Path
+) -> None:
+    grow(source, 60)
+    other = tmp_path / "other"
+    other.mkdir()
+    archive = add_share_pool(client, "archive", "offline_archive", destination)
+    copy = add_copy_task(client, add_share_pool(client, "live", "primary", source), archive)
+    copy.act("run")
+    assert copy.wait()["status"] == "done"
+    back = restore(client, archive)
+    target = add_share_pool(client, "other", "primary", other)
+    created(client.post(f"/tasks/{back.id}/task_destinations", json={"pool_id": target}))
+    back.act("run")
+    assert back.wait()["status"] == "done", back.execution()
+    assert describe(other) == describe(source)
+
+
+def test_a_damaged_copy_is_never_restored(
+    client: httpx.Client, source: Path, destination: Path
+) -> None:
+    (source / "good").write_text("good")
+    (source / "bad").write_text("right")
+    live = add_share_pool(client, "live", "primary", source)
+    archive = add_share_pool(client, "archive", "offline_archive", destination)
+    move = add_copy_task(client, live, archive, workflow_action="move")
+    move.act("run")
+    assert move.wait()["status"] == "done"
+    state = (destination / "bad").stat()
+    (destination / "bad").write_text("wrong")
+    os.utime(destination / "bad", ns=(state.st_atime_ns, state.st_mtime_ns))
+    back = restore(client, archive)
+    back.act("run")
+    assert back.wait()["status"] == "finished_with_warnings"
+    assert os.listdir(source) == ["good"]
+    (failed,) = (record for record in back.files() if record["outcome"] == "failed")
+    assert (failed["name"], failed["error"]["kind"]) == ("bad", "checksum_mismatch")
+
+
+def test_containers_get_their_files_back(
+    server: Server, client: httpx.Client, destination: Path
+) -> None:
+    before = set((server.data_dir / "containers").iterdir())
+    created(client.post("/containers", json={"name": "films"}))
+    (folder,) = set((server.data_dir / "containers").iterdir()) - before
+    grow(folder, 40)
+    tree = describe(folder)
+    archive = add_share_pool(client, "archive", "active_archive", destination)
+    body = {"name": "down", "workflow_type": "active_archive", "workflow_action": "move"}
+    down = Task(client, int(created(client.post("/tasks", json=body))["id"]))
+    created(client.post(f"/tasks/{down.id}/task_sources", json={"file_path": "/films"}))
+    created(client.post(f"/tasks/{down.id}/task_destinations", json={"pool_id": archive}))
+    down.act("run")
+    assert down.wait()["status"] == "done"
+    shutil.rmtree(folder / "d000", ignore_errors=True)
+    back = restore(client, archive, "active_archive")
+    back.act("run")
+    assert back.wait()["status"] == "done", back.execution()
+    assert files_of(describe(folder)) == files_of(tree)
+    (record, *_) = back.files()
+    shown = client.get(f"/files/{record['id']}").json()
+    assert (shown["in_cache"], shown["state"]) == (1, "live")
