@@ -67,10 +67,10 @@ def _grow_sparse(root: Path) -> None:
 
 def _grow_folders(root: Path) -> None:
     (root / "folder" / "empty").mkdir(parents=True)
+    (root / "folder" / "inside").write_bytes(b"inside")  # before there is a list to inherit
     os.setxattr(root / "folder", "user.note", b"of a folder")
     os.setxattr(root / "folder", ACCESS, access_list(7))
     os.setxattr(root / "folder", DEFAULT, access_list(7))
-    (root / "folder" / "inside").write_bytes(b"inside")
     (root / "folder" / "empty").chmod(0o750)
     os.utime(root / "folder" / "empty", ns=(ATIME_NS, MTIME_NS))
     os.utime(root / "folder", ns=(ATIME_NS, MTIME_NS))
@@ -155,8 +155,10 @@ FEATURES = (
     Feature("Permission bits, setuid included", "mode", mode, "`permissions`"),
     Feature("Owner and group", "owner", owner, "`ownership`", root_only=True),
     Feature("Setuid of another owner", "owner", mode, "`ownership`", root_only=True),
-    Feature("Modification time, to the nanosecond", "times", mtime, "`time_resolution`"),
-    Feature("Access time, to the nanosecond", "times", atime, "`time_resolution`"),
+    Feature(
+        "Modification time, to the nanosecond", "times", mtime, "`time_resolution_nanoseconds`"
+    ),
+    Feature("Access time, to the nanosecond", "times", atime, "`time_resolution_nanoseconds`"),
     Feature("Attributes `user.*`", "attributes", attributes, "`extended_attributes`"),
     Feature(
         "File capabilities and `trusted.*`",
@@ -178,9 +180,9 @@ FEATURES = (
     Feature("Empty folder", "folder/empty", Path.is_dir, "always"),
     Feature("Folder: permission bits", "folder/empty", mode, "`permissions`"),
     Feature("Folder: owner and group", "folder/empty", owner, "`ownership`", root_only=True),
-    Feature("Folder: modification time", "folder", mtime, "`time_resolution`"),
+    Feature("Folder: modification time", "folder", mtime, "`time_resolution_nanoseconds`"),
     Feature("Folder: attributes, ACL, default ACL", "folder", attributes, "`access_lists`"),
-    Feature("Nothing inherited from a default ACL", "folder/inside", attributes, "always"),
+    Feature("No ACL where the source has none", "folder/inside", attributes, "always"),
 )
 
 

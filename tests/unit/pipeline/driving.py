@@ -36,9 +36,20 @@ from longshore.pipeline.messages import (
 )
 from longshore.pipeline.mover import Mover
 from longshore.storage.backends.posix import PosixStorage
-from longshore.storage.handler import StorageHandler
+from longshore.storage.handler import (
+    Folder,
+    Metadata,
+    StagedFile,
+    StorageHandler,
+    attribute_field,
+)
 from longshore.storage.wrappers.faults import Fault, FaultPlan
 from longshore.storage.wrappers.faulty import FaultyStorage, Hook, no_hook
+from longshore.storage.wrappers.forwarding import (
+    ForwardingFolder,
+    ForwardingStagedFile,
+    ForwardingStorage,
+)
 
 ROUNDS_MAXIMUM = 10_000  # orders; more would mean that the work never ends
 PHASES = (WorkKind.LINKS, WorkKind.FOLDERS)  # held until everything before is done
@@ -93,6 +104,59 @@ def without(**abilities: object) -> Wrap:
         return inner
 
     return wrap
+
+
+def stripped(ability: str) -> Wrap:
+    """A destination that does not keep something, and says so as the interface wants it."""
+    if ability in {"sparse", "hard_links"}:
+        return without(**{ability: False})
+    return lambda inner: _Stripped(inner, ability)
+
+
+class _Stripped(ForwardingStorage):
+    def __init__(self, inner: StorageHandler, ability: str) -> None:
+        super().__init__(inner)
+        self._ability = ability
+
+    def wrap_folder(self, folder: Folder) -> Folder:
+        return _StrippedFolder(folder, self._ability)
+
+
+class _StrippedFolder(ForwardingFolder):
+    def __init__(self, inner: Folder, ability: str) -> None:
+        super().__init__(inner)
+        self._ability = ability
+
+    def wrap_staged(self, temporary_name: bytes, staged: StagedFile) -> StagedFile:
+        return _StrippedFile(staged, self._ability)
+
+    def set_metadata(self, name: bytes, metadata: Metadata) -> tuple[str, ...]:
+        kept, lost = _strip(metadata, self._ability)
+        return self.inner.set_metadata(name, kept) + lost
+
+
+class _StrippedFile(ForwardingStagedFile):
+    def __init__(self, inner: StagedFile, ability: str) -> None:
+        super().__init__(inner)
+        self._ability = ability
+
+    def set_metadata(self, metadata: Metadata) -> tuple[str, ...]:
+        kept, lost = _strip(metadata, self._ability)
+        return self.inner.set_metadata(kept) + lost
+
+
+def _strip(metadata: Metadata, ability: str) -> tuple[Metadata, tuple[str, ...]]:
+    """What is left to be kept, and the names of what is not."""
+    if ability == "attributes":
+        names = tuple(map(attribute_field, metadata.attributes or {}))
+        return msgspec.structs.replace(metadata, attributes={}), names
+    if ability == "ownership":
+        safe = None if metadata.mode is None else metadata.mode & ~0o6000
+        changed = () if safe == metadata.mode else ("mode",)
+        kept = msgspec.structs.replace(metadata, uid=None, gid=None, mode=safe)
+        return kept, ("uid", "gid", *changed)
+    lost = () if metadata.mode is None else ("mode",)
+    return msgspec.structs.replace(metadata, mode=None), lost
 
 
 def as_it_is(inner: StorageHandler) -> StorageHandler:
