@@ -36,6 +36,8 @@ RESOURCES: tuple[str, ...] = (
     "task_executions",
     "execution_files",
     "reports",
+    "explanations",
+    "limits",
     "nas",
     "nas_shares",
     "pools",

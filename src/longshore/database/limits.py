@@ -60,12 +60,7 @@ def of_storages(
 
 def limit_storage(connection: Connection, storage: StorageReference, limits: StorageLimits) -> None:
     """Set the storage's limits; nothing is kept of one that has none."""
-    columns = storage_limits.c
-    connection.execute(
-        delete(storage_limits).where(
-            columns.storage_kind == storage.kind, columns.storage_id == storage.id
-        )
-    )
+    forget_storage(connection, storage)
     if limits != StorageLimits():
         connection.execute(
             insert(storage_limits).values(
@@ -75,3 +70,13 @@ def limit_storage(connection: Connection, storage: StorageReference, limits: Sto
                 slots=limits.slots,
             )
         )
+
+
+def forget_storage(connection: Connection, storage: StorageReference) -> None:
+    """The storage has no limits of its own any more."""
+    columns = storage_limits.c
+    connection.execute(
+        delete(storage_limits).where(
+            columns.storage_kind == storage.kind, columns.storage_id == storage.id
+        )
+    )

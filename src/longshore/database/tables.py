@@ -409,6 +409,7 @@ jobs = Table(
     Column("creation_ns", BigInteger, nullable=False),
 )
 Index("ix_jobs_status", jobs.c.status, jobs.c.creation_ns)
+Index("ix_jobs_resource_id", jobs.c.resource_id, jobs.c.creation_ns)
 
 # -------------------------------------------------------------------------------- control
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -38,7 +39,10 @@ class ReasonCode(StrEnum):
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """One reason: what programs ask for, a sentence, and the facts in it."""
+    """One reason: what programs ask for, half a sentence, and the facts in it.
+
+    Tasks that it concerns stand in the data alone: not everybody may see them.
+    """
 
     code: ReasonCode
     text: str
@@ -50,12 +54,17 @@ def moment(seconds: float) -> str:
     return datetime.fromtimestamp(int(seconds), UTC).isoformat()[:19] + "Z"
 
 
-def named_tasks(ids: list[int]) -> str:
-    """Tasks in a sentence: `task 3`, `tasks 3 and 4`, `tasks 1, 2, … and 7 more`."""
-    shown = [str(each) for each in ids[:TASKS_NAMED_MAXIMUM]]
-    left = len(ids) - len(shown)
-    if left:
-        shown.append(f"{left} more")
+def concerning(task_ids: Sequence[int], count: int | None = None) -> dict[str, Any]:
+    """The data of a reason that has to do with other tasks; `count` if there are more of them."""
+    named = list(task_ids[:TASKS_NAMED_MAXIMUM])
+    return {"task_ids": named, "task_count": len(task_ids) if count is None else count}
+
+
+def named_tasks(ids: Sequence[int], count: int) -> str:
+    """So many tasks in a sentence: `task 3`, `tasks 3 and 4`, `tasks 1, 2 and 7 more`."""
+    shown = [str(each) for each in ids]
+    if count > len(shown):
+        shown.append(f"{count - len(shown)} more")
     if len(shown) == 1:
         return f"task {shown[0]}"
     return f"tasks {', '.join(shown[:-1])} and {shown[-1]}"

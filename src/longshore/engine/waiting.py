@@ -16,11 +16,10 @@ from longshore.database.connection import reading
 from longshore.database.storage_names import name_of
 from longshore.domain.storage import StorageReference
 from longshore.domain.waiting import (
-    TASKS_NAMED_MAXIMUM,
     Reason,
     ReasonCode,
+    concerning,
     moment,
-    named_tasks,
     rate,
 )
 from longshore.engine.bandwidth import Limited
@@ -104,20 +103,17 @@ class Waiting:
         shown = _shown(connection, storage)
         slots, users = self.limits.slots_of(storage), self.limits.users_of(storage)
         ids = sorted({run.task_id for run in users})
-        used = f"used by {named_tasks(ids)}" if ids else "in use"
         return Reason(
             ReasonCode.SLOTS_TAKEN,
-            f"all {slots} slots of storage {shown['name']} are {used}"
+            f"all {slots} slots of storage {shown['name']} are taken"
             if slots > 1
-            else f"the only slot of storage {shown['name']} is {used}",
-            {"storage": shown, "slots": slots, **_tasks(ids)},
+            else f"the only slot of storage {shown['name']} is taken",
+            {"storage": shown, "slots": slots, **concerning(ids)},
         )
 
     def _movers_busy(self) -> Reason:
         ids = sorted({run.task_id for run in self.floor.runs.values() if run.under_way})
-        return Reason(
-            ReasonCode.MOVERS_BUSY, f"all movers work for {named_tasks(ids)}", _tasks(ids)
-        )
+        return Reason(ReasonCode.MOVERS_BUSY, "all movers are at work", concerning(ids))
 
     def _bandwidth_limit(self, connection: Connection, limited: Limited, limit: float) -> Reason:
         data: dict[str, object] = {"bytes_per_second": int(limit)}
@@ -139,7 +135,3 @@ def _shown(connection: Connection, storage: StorageReference) -> dict[str, objec
         "id": storage.id,
         "name": name_of(connection, storage),
     }
-
-
-def _tasks(ids: list[int]) -> dict[str, object]:
-    return {"task_ids": ids[:TASKS_NAMED_MAXIMUM], "task_count": len(ids)}

@@ -13,13 +13,13 @@ from pydantic import Field
 from sqlalchemy import Connection, select
 
 from longshore.database import containers as container_rows
-from longshore.database import rows
+from longshore.database import limits, rows
 from longshore.database.connection import reading, writing
 from longshore.database.containers import Container
 from longshore.database.query import Page, find_id
 from longshore.database.rows import Listed
 from longshore.database.tables import containers
-from longshore.domain.storage import GuestRight
+from longshore.domain.storage import GuestRight, StorageKind, StorageReference
 from longshore.observability import logger
 from longshore.services import roots
 from longshore.services.attributes import (
@@ -118,6 +118,7 @@ def destroy(context: Context, principal: Principal, identifier: str) -> None:
         if not _is_empty(folder):
             problems.add(BASE, Kind.FROZEN, note="the container is not empty")
         problems.raise_if_any()
+        limits.forget_storage(connection, StorageReference(StorageKind.CONTAINER, current.id))
         rows.remove(connection, containers, current.id)
     _remove_folder(folder)
 

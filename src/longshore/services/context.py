@@ -16,7 +16,6 @@ from longshore.services.places import Places
 from longshore.services.principal import Principal
 from longshore.storage.handler import StorageHandler
 
-
 CALLBACK_TESTS_MAXIMUM = 2
 """Tests of callbacks at the same time: each keeps a processor and one of the api's threads busy."""
 

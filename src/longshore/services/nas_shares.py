@@ -8,14 +8,15 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from longshore.database import limits, rows
 from longshore.database import nas as nas_rows
 from longshore.database import pools as pool_rows
-from longshore.database import rows
 from longshore.database.connection import reading, writing
 from longshore.database.nas import NasShare
 from longshore.database.query import Page, find_id
 from longshore.database.rows import Listed
 from longshore.database.tables import nas_shares
+from longshore.domain.storage import StorageKind, StorageReference
 from longshore.services import mount_points, nas, pool_lookup
 from longshore.services.attributes import check_text, refusing_duplicates
 from longshore.services.context import Context
@@ -104,6 +105,7 @@ def destroy(context: Context, principal: Principal, parent: Parent, identifier: 
         if current.pool_id is not None and pool_rows.is_used(connection, current.pool_id):
             problems.add(BASE, Kind.FROZEN, note="a task uses the pool that the share is in")
         problems.raise_if_any()
+        limits.forget_storage(connection, StorageReference(StorageKind.NAS_SHARE, current.id))
         rows.remove(connection, nas_shares, current.id)
 
 

@@ -445,7 +445,7 @@ def test_a_run_without_a_slot_says_so(shop: Shop) -> None:
         shop.round()
         (reason,) = shop.reasons(second)
         assert reason.code == ReasonCode.SLOTS_TAKEN
-        assert reason.text == "the only slot of storage share-3 is used by task 1"
+        assert reason.text == "the only slot of storage share-3 is taken"
         assert reason.data == {
             "storage": {"kind": "nas_share", "id": 3, "name": "share-3"},
             "slots": 1,

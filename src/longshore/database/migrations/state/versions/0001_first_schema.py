@@ -86,6 +86,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
     op.create_index("ix_jobs_status", "jobs", ["status", "creation_ns"], unique=False)
+    op.create_index("ix_jobs_resource_id", "jobs", ["resource_id", "creation_ns"], unique=False)
     op.create_table(
         "nas",
         sa.Column(
