@@ -38,6 +38,7 @@ class Server:
 
     data_dir: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    program: tuple[str, ...] = ("-m", "longshore")  # what the interpreter runs
     process: subprocess.Popen[bytes] | None = None
     url: str = ""
     log: Path = field(init=False)
@@ -55,8 +56,7 @@ class Server:
             self.process = subprocess.Popen(
                 (
                     sys.executable,
-                    "-m",
-                    "longshore",
+                    *self.program,
                     "serve",
                     "--port=0",
                     f"--data-dir={self.data_dir}",

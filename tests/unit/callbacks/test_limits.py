@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from longshore.bootstrap import callback_limits
 from longshore.callbacks import Limits
+from longshore.config import Config
 
 PAGE = Path(__file__).parents[3] / "docs" / "callbacks.md"
 
 
 @pytest.mark.parametrize(
-    "name", [field.name for field in fields(Limits) if field.name != "landlock"]
+    "name", [field.name for field in fields(Limits) if field.name not in {"landlock", "languages"}]
 )
 @pytest.mark.parametrize("value", [0, -1])
 def test_no_limit_may_be_nothing(name: str, value: int) -> None:
@@ -35,6 +37,7 @@ def test_limits_travel_to_movers_unchanged() -> None:
     assert pickle.loads(pickle.dumps(limits)) == limits
 
 
-def test_every_limit_is_documented() -> None:
+def test_every_limit_is_a_documented_setting_with_the_same_default() -> None:
     documented = set(re.findall(r"`(\w+)`", PAGE.read_text("utf-8")))
-    assert {field.name for field in fields(Limits)} <= documented
+    assert {f"callback_{field.name}" for field in fields(Limits)} <= documented
+    assert callback_limits(Config()) == Limits()
