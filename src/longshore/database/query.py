@@ -47,6 +47,7 @@ from sqlalchemy.sql.functions import GenericFunction
 PATTERN_CHARACTERS_MAXIMUM = 8_000  # SQLite refuses patterns of more than 50,000 bytes
 INLINE_ITEMS_MAXIMUM = 200  # items of a list that become parameters of their own
 INTEGER_MINIMUM, INTEGER_MAXIMUM = -(2**63), 2**63 - 1
+BILLION = 1_000_000_000  # nanoseconds of a second
 
 _OPERATORS = ("!><", "!=", "!~", ">=", "<=", "><", "=", ">", "<", "~")  # longest first
 _NEGATIVE = {"!=": "=", "!><": "><", "!~": "~"}
@@ -157,7 +158,9 @@ def _one_of(filterable: Filterable, items: Sequence[str]) -> ColumnElement[bool]
     expression = filterable.expression
     values = list(dict.fromkeys(v for v in map(_reader(filterable), items) if v is not None))
     clauses: list[ColumnElement[bool]] = []
-    if len(values) == 1:
+    if filterable.kind is Kind.NANOSECONDS and len(values) <= INLINE_ITEMS_MAXIMUM:
+        clauses += [_within_second(expression, value) for value in values]
+    elif len(values) == 1:
         clauses.append(expression == values[0])
     elif len(values) > INLINE_ITEMS_MAXIMUM:
         clauses.append(_among_many(filterable, values))
@@ -172,7 +175,15 @@ def _compared(filterable: Filterable, sign: str, raw: str) -> ColumnElement[bool
     value = _reader(filterable)(raw)
     if value is None:
         return false()
+    if filterable.kind is Kind.NANOSECONDS and sign in {">", "<="}:
+        # After a second, and up to its end: times are shown, and so compared, in whole seconds.
+        return _COMPARISONS[{">": ">=", "<=": "<"}[sign]](filterable.expression, value + BILLION)
     return _COMPARISONS[sign](_in_order(filterable), value)
+
+
+def _within_second(nanoseconds: ColumnElement[Any], start: int) -> ColumnElement[bool]:
+    """A range rather than a rounded column, so that an index serves."""
+    return and_(nanoseconds >= start, nanoseconds < start + BILLION)
 
 
 def _reader(filterable: Filterable) -> Callable[[str], Any]:
@@ -227,7 +238,7 @@ def _read_nanoseconds(raw: str) -> int | None:
     seconds = read_date(raw)
     if seconds is None or not -9_000_000_000 < seconds < 9_000_000_000:
         return None
-    return seconds * 1_000_000_000
+    return seconds * BILLION
 
 
 def _read_bytes(raw: str) -> bytes | None:
@@ -283,6 +294,9 @@ def among(expression: ColumnElement[Any], values: Sequence[Any]) -> ColumnElemen
 
 
 def _among_many(filterable: Filterable, values: Sequence[Any]) -> ColumnElement[bool]:
+    if filterable.kind is Kind.NANOSECONDS:
+        seconds = [value // BILLION for value in values]
+        return among(_whole_seconds(filterable.expression), seconds)
     if filterable.kind is Kind.BYTES:
         return among(_HexText(filterable.expression), [value.hex() for value in values])
     return among(filterable.expression, values)
@@ -337,9 +351,9 @@ def _as_text(filterable: Filterable) -> ColumnElement[Any]:
 
 def _whole_seconds(nanoseconds: ColumnElement[Any]) -> ColumnElement[Any]:
     """Rounded down, also before 1970, where integer division rounds up."""
-    billion = 1_000_000_000
-    rest = (nanoseconds % billion + billion) % billion
-    return cast(nanoseconds - rest, BigInteger).op("/")(billion)
+    rest = (nanoseconds % BILLION + BILLION) % BILLION
+    # The cast keeps the difference together: an operator of `op` brings no brackets of its own.
+    return cast(nanoseconds - rest, BigInteger).op("/")(BILLION)
 
 
 def _octal_text(mode: ColumnElement[Any]) -> ColumnElement[Any]:
