@@ -11,7 +11,8 @@ import structlog
 def configure_logging(level: str, *, process: str) -> None:
     """Set up the logs of this process; every line carries the process's name."""
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer()
+        # The plain form, because the rich one prints local variables, which may be secrets.
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if sys.stderr.isatty()
         else structlog.processors.JSONRenderer()
     )
