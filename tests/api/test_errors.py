@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 import structlog
+from sqlalchemy import delete, insert
 
 from longshore.api.app import create_app
 from longshore.api.routing import BODY_BYTES_MAXIMUM
+from longshore.database.connection import writing
+from longshore.database.leases import CONTROLLER
+from longshore.database.tables import leases
 from longshore.services.context import Context
 from tests.api.client import TestClient
 from tests.api.conftest import ADMINISTRATOR
@@ -193,3 +197,22 @@ def test_health_says_which_part_is_missing(user: TestClient) -> None:
     answer = user.get("/healthz")
     assert answer.status_code == 503
     assert (answer.json()["api"], answer.json()["controller"]) == ("ok", "missing")
+
+
+def test_health_needs_the_lease_of_a_controller_that_is_alive(
+    user: TestClient, context: Context
+) -> None:
+    def put(name: str, expires_at: float) -> None:
+        row = {"name": name, "epoch": 1, "holder": "test", "expires_at": expires_at}
+        with writing(context.database.journal) as connection:
+            connection.execute(delete(leases))
+            connection.execute(insert(leases), row)
+
+    later = context.clock() + 3600
+    for name, expires_at, status in (
+        ("something else", later, 503),
+        (CONTROLLER, 0, 503),
+        (CONTROLLER, later, 200),
+    ):
+        put(name, expires_at)
+        assert user.get("/healthz").status_code == status, name

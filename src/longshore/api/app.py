@@ -7,7 +7,6 @@ from importlib import import_module
 from urllib.parse import quote, unquote_to_bytes
 
 from fastapi import FastAPI, Request
-from sqlalchemy import func, select
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -21,8 +20,8 @@ from longshore.api.documentation import add_documentation
 from longshore.api.errors import http_error_response, unexpected_response
 from longshore.api.rendering import encode, json_response
 from longshore.api.routing import PREFIX, Routes, handler
+from longshore.database import leases
 from longshore.database.connection import reading
-from longshore.database.tables import leases
 from longshore.services.context import Context
 
 RESOURCES: tuple[str, ...] = (
@@ -99,10 +98,10 @@ def _add_health(app: FastAPI, context: Context) -> None:
 
 
 def _controller_is_alive(context: Context) -> bool:
-    """Whether some controller holds a lease that has not run out."""
-    query = select(func.count()).where(leases.c.expires_at > context.clock())
+    """Whether a controller holds the lease and it has not run out."""
     with reading(context.database.journal) as connection:
-        return bool(connection.execute(query).scalar_one())
+        lease = leases.read(connection)
+    return lease is not None and lease.expires_at > context.clock()
 
 
 def _add_error_handlers(app: FastAPI) -> None:
