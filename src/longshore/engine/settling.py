@@ -174,7 +174,7 @@ class _Settling:
 
     def _done_in_place(self, reply: FileReply) -> AfterCommit:
         then = self._replace(reply.remaining)
-        if then is self._gone:
+        if then == self._gone:
             return then
         change = self._recorder().record(self.connection, self.item.id, reply.records)
         self._count(change)
@@ -182,7 +182,7 @@ class _Settling:
 
     def _copied(self, reply: CopyReply) -> AfterCommit:
         then = self._replace(reply.remaining)
-        if then is self._gone:
+        if then == self._gone:
             return then
         change = self._recorder().record(self.connection, self.item.id, reply.records)
         self._count(change, size=reply.size_change)
@@ -202,7 +202,7 @@ class _Settling:
 
     def _settled_folders(self, reply: FolderReply) -> AfterCommit:
         then = self._replace(reply.remaining)
-        if then is self._gone:
+        if then == self._gone:
             return then
         recorder = self._recorder()
         recorder.record_folders(self.connection, reply.done)
@@ -232,7 +232,7 @@ class _Settling:
 
     def _released(self, reply: ReleaseReply) -> AfterCommit:
         then = self._replace(reply.remaining)
-        if then is self._gone:
+        if then == self._gone:
             return then
         self._recorder().record_released(self.connection, reply.released)
         journal.count(self.connection, self.run.execution_id, Counters(warnings=len(reply.kept)))
