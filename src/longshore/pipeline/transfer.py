@@ -152,7 +152,8 @@ def _stage(
         return links.stage(planned, group.source, temporary, source, target, toolbox, where)
     with source.open(planned.entry.name) as reader:
         entry = reader.stat()
-        path = paths.join(source.path, planned.entry.name)
+        # By hand: a call of paths.join for each of a million small files would show.
+        path = source.path + b"/" + entry.name if source.path else entry.name
         file, written = write_file(
             reader, entry, group.source, target, temporary, path, toolbox, where
         )
