@@ -17,8 +17,8 @@ from longshore.pipeline.messages import (
     PackedWork,
     PlannedFile,
     Record,
-    encode,
 )
+from longshore.pipeline.packing import pack_groups
 
 FolderId = Callable[[int, bytes], int]
 
@@ -57,10 +57,10 @@ def leave_out(
                     continue
                 place = first_place + len(unchanged)
                 unchanged.append(_record(group, planned, path, place, finished_ns))
-            if files:
-                groups.append(msgspec.structs.replace(group, files=files))
-        if groups:
-            kept.append(_pack(groups))
+            groups.append(msgspec.structs.replace(group, files=files))
+        rest = pack_groups(groups)
+        if rest is not None:
+            kept.append(rest)
     return Changed(kept, unchanged)
 
 
@@ -104,9 +104,3 @@ def _record(
         attempts=1,
         finished_ns=finished_ns,
     )
-
-
-def _pack(groups: list[CopyGroup]) -> PackedWork:
-    files = [planned for group in groups for planned in group.files]
-    size = sum(planned.entry.size for planned in files)
-    return PackedWork(len(files), size, encode(CopyWork(groups)))

@@ -25,8 +25,8 @@ from longshore.pipeline.messages import (
     PackedWork,
     PlannedFile,
     Record,
-    encode,
 )
+from longshore.pipeline.packing import pack_groups
 
 _decoder = msgspec.msgpack.Decoder(CopyWork)
 
@@ -68,8 +68,9 @@ def retarget(
                         planned, target_name=name, expected=copy.xxh3_128 if copy else b""
                     )
                 )
-        if groups:
-            result.batches.append(_pack(list(groups.values())))
+        batch = pack_groups(list(groups.values()))
+        if batch is not None:
+            result.batches.append(batch)
     return result
 
 
@@ -128,9 +129,3 @@ def _unknown(
         attempts=1,
         finished_ns=finished_ns,
     )
-
-
-def _pack(groups: list[CopyGroup]) -> PackedWork:
-    files = [planned for group in groups for planned in group.files]
-    size = sum(planned.entry.size for planned in files)
-    return PackedWork(len(files), size, encode(CopyWork(groups)))

@@ -33,9 +33,8 @@ from longshore.pipeline.messages import (
     PackedWork,
     PlannedFile,
     Record,
-    encode,
 )
-from longshore.pipeline.packing import SEGMENT_BYTES
+from longshore.pipeline.packing import SEGMENT_BYTES, pack_groups
 from longshore.pipeline.publish import publish
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
 from longshore.pipeline.transfer import Finished, Staged
@@ -187,14 +186,15 @@ class _Slice:
     def _remaining(self, groups: list[CopyGroup]) -> PackedWork | None:
         """The batch without what is on record, with the failed attempts counted."""
         recorded = {record.place for record in self.records}
-        kept = [
-            msgspec.structs.replace(group, files=files)
-            for group in groups
-            if (files := [self._counted(f) for f in group.files if f.place not in recorded])
-        ]
-        files = [planned for group in kept for planned in group.files]
-        size = sum(planned.entry.size for planned in files)
-        return PackedWork(len(files), size, encode(CopyWork(kept))) if files else None
+        return pack_groups(
+            [
+                msgspec.structs.replace(
+                    group,
+                    files=[self._counted(f) for f in group.files if f.place not in recorded],
+                )
+                for group in groups
+            ]
+        )
 
     def _counted(self, planned: PlannedFile) -> PlannedFile:
         if planned.place not in self.retried:

@@ -27,8 +27,8 @@ from longshore.pipeline.messages import (
     PackedWork,
     PlannedFile,
     Record,
-    encode,
 )
+from longshore.pipeline.packing import pack_groups
 from longshore.pipeline.release import is_same
 from longshore.pipeline.toolbox import Toolbox, failure_of
 from longshore.storage.handler import Folder
@@ -152,11 +152,9 @@ def _record(
 
 def _remaining(groups: list[CopyGroup], records: list[Record]) -> PackedWork | None:
     done = {record.place for record in records}
-    kept = [
-        msgspec.structs.replace(group, files=files)
-        for group in groups
-        if (files := [planned for planned in group.files if planned.place not in done])
-    ]
-    files = [planned for group in kept for planned in group.files]
-    size = sum(planned.entry.size for planned in files)
-    return PackedWork(len(files), size, encode(CopyWork(kept))) if files else None
+    return pack_groups(
+        [
+            msgspec.structs.replace(group, files=[f for f in group.files if f.place not in done])
+            for group in groups
+        ]
+    )

@@ -60,8 +60,9 @@ class Packer:
 
     def flush(self) -> None:
         """Close the batch that is being filled."""
-        if self._files:
-            self.packed.append(PackedWork(self._files, self._bytes, encode(CopyWork(self._groups))))
+        packed = pack_groups(self._groups)
+        if packed is not None:
+            self.packed.append(packed)
         self._groups, self._files, self._bytes = [], 0, 0
 
     def _add_big(self, group: CopyGroup) -> None:
@@ -73,6 +74,14 @@ class Packer:
             last = CopyGroup(source, folder, target, [])
             self._groups.append(last)
         return last
+
+
+def pack_groups(groups: list[CopyGroup]) -> PackedWork | None:
+    """The groups as one work item; None when there is no file in them."""
+    kept = [group for group in groups if group.files]
+    files = [planned for group in kept for planned in group.files]
+    size = sum(planned.entry.size for planned in files)
+    return PackedWork(len(files), size, encode(CopyWork(kept))) if files else None
 
 
 WORK_OF_ACTION = {

@@ -6,7 +6,8 @@ import msgspec
 
 from longshore.domain.errors import FileFailure
 from longshore.domain.outcome import Outcome
-from longshore.pipeline.messages import CopyGroup, CopyWork, PackedWork, Record, encode
+from longshore.pipeline.messages import CopyGroup, CopyWork, PackedWork, Record
+from longshore.pipeline.packing import pack_groups
 
 _decoder = msgspec.msgpack.Decoder(CopyWork)
 
@@ -33,8 +34,9 @@ def split(payload: bytes) -> list[PackedWork]:
             )
             for place, (group, planned) in enumerate(half)
         ]
-        size = sum(planned.entry.size for _, planned in half)
-        halves.append(PackedWork(len(half), size, encode(CopyWork(groups))))
+        packed = pack_groups(groups)
+        assert packed is not None
+        halves.append(packed)
     return halves
 
 
