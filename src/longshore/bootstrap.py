@@ -227,6 +227,7 @@ def run_controller(config: Config) -> None:
     from longshore.database.wakeup import Listener
     from longshore.engine.controller import Controller
     from longshore.engine.executors.local import LocalExecutor
+    from longshore.hooks import load_hooks
     from longshore.observability import logger
 
     database = open_configured_database(data_dir=config.data_dir)
@@ -242,6 +243,7 @@ def run_controller(config: Config) -> None:
         await Controller(
             config=config,
             callbacks_test=callbacks_test,
+            hooks=load_hooks(),
             database=database,
             listener=listener,
             executor=executor,

@@ -22,6 +22,7 @@ from longshore.engine.admission import admit, require_callbacks
 from longshore.engine.ends import CannotStart
 from longshore.engine.facts import facts_of
 from longshore.engine.floor import Floor
+from longshore.engine.hooking import asked_to_start, with_start
 from longshore.engine.run import Run, Wish
 from longshore.pipeline.messages import encode
 
@@ -60,14 +61,21 @@ def start(floor: Floor, connection: Connection, task: runs.TaskRow) -> int | Non
     if task.activate != 1:
         raise CannotStart("the task is not activated")
     execution_id = floor.time_ns()
-    admission = admit(connection, task, execution_id, floor.config)
+    started = asked_to_start(floor.hooks, connection, task, execution_id)
+    try:
+        changed = None if started is None else started.options
+        admission = admit(connection, task, execution_id, floor.config, changed_options=changed)
+    except ValueError as error:
+        if started is None:
+            raise
+        raise CannotStart(f"options that plug-ins have changed cannot be run: {error}") from error
     require_callbacks(admission.plan, floor.callbacks_test.result())
     runs.create_execution(
         connection,
         execution_id,
         task,
         encode(admission.plan),
-        facts=facts_of(connection, task, admission.plan),
+        facts=with_start(facts_of(connection, task, admission.plan), started),
         now=floor.now(),
         source_type=admission.source_type.value,
         destination_type=_value(admission.destination_type),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -67,10 +67,17 @@ class Admission:
 
 
 def admit(
-    connection: Connection, task: runs.TaskRow, execution_id: int, config: Config
+    connection: Connection,
+    task: runs.TaskRow,
+    execution_id: int,
+    config: Config,
+    *,
+    changed_options: Mapping[str, str] | None = None,
 ) -> Admission:
-    """The plan of a new execution. Raises CannotStart."""
-    options = _options(connection, task)
+    """The plan of a new execution, with changed options or the task's own. Raises CannotStart."""
+    if changed_options is None:
+        changed_options = runs.options(connection, task.id)
+    options = _options(changed_options)
     sources = [
         end
         for row in runs.sources(connection, task.id)
@@ -130,8 +137,8 @@ def require_callbacks(plan: ExecutionPlan, report: SandboxReport) -> None:
 # ------------------------------------------------------------------------------- the task
 
 
-def _options(connection: Connection, task: runs.TaskRow) -> Options:
-    options = {OptionType(kind): value for kind, value in runs.options(connection, task.id).items()}
+def _options(given: Mapping[str, str]) -> Options:
+    options = {OptionType(kind): value for kind, value in given.items()}
     if _is_on(options, OptionType.TASK_TEMPLATE):
         raise CannotStart("the task is a template: it can be copied, not run")
     for option in options:

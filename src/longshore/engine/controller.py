@@ -37,6 +37,7 @@ from longshore.engine.memory import memory_use_percent
 from longshore.engine.retention import Retention
 from longshore.engine.settling import settle
 from longshore.engine.waiting import Waiting
+from longshore.hooks import NO_HOOKS, Hooks
 from longshore.observability import logger
 
 IDLE_SECONDS = 0.5  # longest wait; also the safety net for a call that got lost
@@ -59,6 +60,7 @@ class Controller:
     clock: Callable[[], float]
     monotonic: Callable[[], float]
     time_ns: Callable[[], int]
+    hooks: Hooks = NO_HOOKS
     _called: asyncio.Event = field(default_factory=asyncio.Event)
     _ending: bool = False
     _jobs: deque[Row[Any]] = field(default_factory=deque)
@@ -76,6 +78,7 @@ class Controller:
             database=self.database,
             lease=held,
             callbacks_test=self.callbacks_test,
+            hooks=self.hooks,
             clock=self.clock,
             monotonic=self.monotonic,
             time_ns=self.time_ns,

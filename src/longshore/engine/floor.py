@@ -17,6 +17,7 @@ from longshore.database.connection import Database, reading, writing
 from longshore.database.leases import Lease, LeaseLost
 from longshore.engine.recording import FolderIds
 from longshore.engine.run import Run
+from longshore.hooks import NO_HOOKS, Hooks
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,6 +28,7 @@ class Floor:
     database: Database
     lease: Lease
     callbacks_test: Future[SandboxReport]  # done before the first request is carried out
+    hooks: Hooks = NO_HOOKS
     clock: Callable[[], float]
     monotonic: Callable[[], float]
     time_ns: Callable[[], int]

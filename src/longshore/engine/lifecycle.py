@@ -14,6 +14,7 @@ from longshore.domain.execution import (
     progress_percent,
 )
 from longshore.engine.floor import Floor
+from longshore.engine.hooking import tell_end
 from longshore.engine.occurrences import note_success
 from longshore.engine.run import Run, Wish
 from longshore.observability import logger
@@ -128,6 +129,8 @@ def change_status(floor: Floor, run: Run, event: Event, *, reason: str | None = 
             )
     _log.info("status", task=run.task_id, execution=run.execution_id, status=status.value)
     run.status = status
+    if status in IDLE:
+        tell_end(floor.hooks, run.task_id, run.execution_id, status.value, reason)
 
 
 def finish_job(floor: Floor, run: Run, *, reason: str | None = None) -> None:

@@ -21,6 +21,7 @@ from longshore.domain.task import WorkflowAction
 from longshore.engine import incremental, restoring
 from longshore.engine.executors import Completion, MoverDied
 from longshore.engine.floor import Floor
+from longshore.engine.hooking import tell_results
 from longshore.engine.recording import Recorder
 from longshore.engine.releasing import held_everywhere
 from longshore.engine.run import Run, Wish
@@ -69,6 +70,7 @@ def settle(floor: Floor, returned: Sequence[Returned]) -> None:
         then()
     for each in returned:
         _note(floor, each)
+        _tell_results(floor, each)
 
 
 @dataclass(slots=True)
@@ -325,6 +327,14 @@ def _new_work(
         NewWork(kind=kind, files=each.files, size=each.size, payload=each.payload, state=state)
         for each in packed
     ]
+
+
+def _tell_results(floor: Floor, returned: Returned) -> None:
+    """Let the plug-ins know of outcomes that are committed."""
+    completion = returned.completion
+    if floor.hooks.plugins and not isinstance(completion, MoverDied):
+        records = getattr(completion.reply, "records", ())
+        tell_results(floor.hooks, returned.run.task_id, returned.run.execution_id, records)
 
 
 def _note(floor: Floor, returned: Returned) -> None:

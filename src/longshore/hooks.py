@@ -1,0 +1,187 @@
+"""Plug-ins of the administrator: trusted code that takes part in every execution.
+
+    controller   before_task_executed(TaskStart)   change options and metadata, or refuse the start
+                 after_result_received(FileResults)  learn what became of files, once recorded
+                 after_task_executed(TaskEnd)        learn how an execution ended
+
+A plug-in is a Python entry point of the group `longshore.hooks`: a module, an object, or a class,
+which is called without arguments. It has any of the functions above. See docs/hooks.md.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+
+from longshore.domain.errors import LongshoreError
+from longshore.domain.outcome import Outcome
+from longshore.observability import logger
+
+GROUP = "longshore.hooks"
+
+SLOW_SECONDS = 0.1
+"""A hook that took longer is named in the log: the controller waits for it meanwhile."""
+
+_log = logger("hooks")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskStart:
+    """A task about to be run. A hook returns None, or a copy with other options and metadata."""
+
+    task_id: int
+    execution_id: int
+    name: str
+    workflow_type: str | None
+    workflow_action: str | None
+    options: Mapping[str, str]
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileResult:
+    """What became of one file; paths are those in source and destination storage."""
+
+    path: bytes
+    size: int
+    outcome: Outcome
+    target_path: bytes
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileResults:
+    """Some files of an execution whose outcomes are on record now."""
+
+    task_id: int
+    execution_id: int
+    files: tuple[FileResult, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEnd:
+    """An execution that is over; `status` is one of the API's."""
+
+    task_id: int
+    execution_id: int
+    status: str
+    reason: str | None
+
+
+class HookRefused(LongshoreError):
+    """A plug-in does not let the task start, or failed when it was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A plug-in by the name of its entry point; `fault` says why it could not be loaded."""
+
+    name: str
+    hooks: object = None
+    fault: str | None = None
+
+    def hook(self, name: str) -> Callable[..., object] | None:
+        """The plug-in's function of that name, if it has one."""
+        found: Callable[..., object] | None = getattr(self.hooks, name, None)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """All plug-ins, asked in the order of their names."""
+
+    plugins: tuple[Plugin, ...] = field(default=())
+
+    def before_task_executed(self, start: TaskStart) -> TaskStart:
+        """The start with what the plug-ins changed. Raises HookRefused.
+
+        A plug-in that cannot be loaded, fails or answers nonsense refuses the start: nobody knows
+        what it would have wanted.
+        """
+        for plugin in self.plugins:
+            if plugin.fault is not None:
+                raise HookRefused(f"plug-in {plugin.name} could not be loaded: {plugin.fault}")
+            hook = plugin.hook("before_task_executed")
+            if hook is not None:
+                start = _changed(plugin, hook, start)
+        return start
+
+    def wants_results(self) -> bool:
+        """Whether any plug-in looks at results; nothing is built for them otherwise."""
+        return any(plugin.hook("after_result_received") for plugin in self.plugins)
+
+    def after_result_received(self, results: FileResults) -> None:
+        """Tell the plug-ins; what they raise is logged."""
+        self._tell("after_result_received", results)
+
+    def after_task_executed(self, end: TaskEnd) -> None:
+        """Tell the plug-ins; what they raise is logged."""
+        self._tell("after_task_executed", end)
+
+    def _tell(self, name: str, news: object) -> None:
+        for plugin in self.plugins:
+            hook = plugin.hook(name)
+            if hook is None:
+                continue
+            began = time.monotonic()
+            try:
+                hook(news)
+            except Exception as error:  # the top of the plug-in's work: it must not harm a run
+                _log.error("a plug-in failed", plugin=plugin.name, hook=name, error=repr(error))
+            _note_time(plugin, name, began)
+
+
+NO_HOOKS = Hooks()
+
+
+def load_hooks(found: Iterable[EntryPoint] | None = None) -> Hooks:
+    """The installed plug-ins; one that cannot be loaded comes with its fault and is logged."""
+    points = entry_points(group=GROUP) if found is None else found
+    return Hooks(tuple(_loaded(point) for point in sorted(points, key=lambda each: each.name)))
+
+
+def _loaded(point: EntryPoint) -> Plugin:
+    try:
+        hooks = point.load()
+        plugin = Plugin(point.name, hooks() if isinstance(hooks, type) else hooks)
+    except Exception as error:  # the top of the plug-in's own code
+        _log.error("a plug-in cannot be loaded", plugin=point.name, error=repr(error))
+        return Plugin(point.name, fault=repr(error))
+    _log.info("a plug-in is loaded", plugin=point.name, value=point.value)
+    return plugin
+
+
+def _changed(plugin: Plugin, hook: Callable[..., object], start: TaskStart) -> TaskStart:
+    began = time.monotonic()
+    try:
+        answer = hook(start)
+    except Exception as error:  # the top of the plug-in's work
+        text = str(error) or repr(error)
+        raise HookRefused(f"plug-in {plugin.name} refuses the start: {text}") from error
+    finally:
+        _note_time(plugin, "before_task_executed", began)
+    if answer is None:
+        return start
+    if not isinstance(answer, TaskStart):
+        raise HookRefused(
+            f"plug-in {plugin.name} refuses the start: it answered {type(answer).__name__}"
+        )
+    if not (_is_text(answer.options) and _is_text(answer.metadata)):
+        raise HookRefused(
+            f"plug-in {plugin.name} refuses the start: options and metadata must be text"
+        )
+    return answer
+
+
+def _is_text(pairs: object) -> bool:
+    return isinstance(pairs, Mapping) and all(
+        isinstance(key, str) and isinstance(value, str) for key, value in pairs.items()
+    )
+
+
+def _note_time(plugin: Plugin, name: str, began: float) -> None:
+    seconds = time.monotonic() - began
+    if seconds > SLOW_SECONDS:
+        _log.warning("a plug-in is slow", plugin=plugin.name, hook=name, seconds=round(seconds, 3))
