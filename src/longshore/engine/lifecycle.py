@@ -92,7 +92,8 @@ def advance(floor: Floor, run: Run) -> None:
     if phase is not None:
         with floor.journal() as connection:
             journal.release_held(connection, run.execution_id, phase)
-            count_work(run, journal.work_counts(connection, run.execution_id))
+            counts = journal.work_counts(connection, run.execution_id)
+        count_work(run, counts)
     if run.is_finished():
         _finish(floor, run)
     elif run.lost_since is not None and _is_lost_for_good(floor, run):
