@@ -13,7 +13,7 @@ from longshore.engine.floor import Floor
 from longshore.engine.limits import LIMITED_KINDS, Limits, rates_of
 from longshore.engine.run import ITEMS_IN_MEMORY, Run
 from longshore.engine.settling import Returned
-from longshore.pipeline.messages import CopyReply, WorkKind, WorkOrder
+from longshore.pipeline.messages import CopyReply, FileReply, WorkKind, WorkOrder
 
 FOREVER = 3600.0  # seconds; nothing is due before something else happens
 
@@ -142,6 +142,6 @@ class Dispatcher:
 
 def _debt_seconds(completion: Completion | MoverDied) -> float:
     """How long the rates of the order have to rest."""
-    if isinstance(completion, MoverDied) or not isinstance(completion.reply, CopyReply):
-        return 0.0
-    return completion.reply.debt_seconds
+    if isinstance(completion, Completion) and isinstance(completion.reply, CopyReply | FileReply):
+        return completion.reply.debt_seconds
+    return 0.0

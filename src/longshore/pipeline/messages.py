@@ -252,6 +252,7 @@ class FileReply(msgspec.Struct, frozen=True, array_like=True):
     remaining: PackedWork | None
     warnings: list[str] = []
     lost: Lost | None = None
+    debt_seconds: float = 0.0  # as of CopyReply; of checking only
 
 
 class ReleaseGroup(msgspec.Struct, frozen=True, array_like=True):

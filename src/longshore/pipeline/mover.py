@@ -96,7 +96,8 @@ class Mover:
         if order.kind is WorkKind.ERASE:
             return in_place.erase(order.payload, toolbox)
         if order.kind is WorkKind.CHECK:
-            return in_place.check(order.payload, toolbox)
+            checked = in_place.check(order.payload, toolbox)
+            return msgspec.structs.replace(checked, debt_seconds=throttle.debt_seconds())
         if order.kind is WorkKind.RELEASE:
             return release.run(order.payload, toolbox)
         if order.kind is WorkKind.PRUNE:
