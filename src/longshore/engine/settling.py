@@ -134,9 +134,14 @@ class _Settling:
             new += _new_work(WorkKind.PRUNE, reply.folders, WorkState.HELD)
         added = journal.add_work(self.connection, self.run.execution_id, new)
 
+        rest = next((item for item in added if item.kind == WorkKind.SCAN), None)
+
         def learn() -> None:
             self.run.removed(self.item)
             self.run.added(added)
+            if rest is not None and isinstance(self.returned.completion, Completion):
+                # It may be the rest of a folder that this mover keeps open.
+                self.run.movers[rest.id] = self.returned.completion.mover
 
         return learn
 

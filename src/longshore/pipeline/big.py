@@ -394,7 +394,7 @@ class _Slice:
             del kept[next(iter(kept))]
 
     def _temporary_name(self) -> bytes:
-        return self.toolbox.temporary_name(self.group.source, self.planned.target_name)
+        return self.toolbox.temporary_name(self.group, self.planned)
 
     def _drop_staged(self) -> None:
         try:

@@ -40,7 +40,7 @@ def _clean(group: CopyGroup, toolbox: Toolbox) -> int:
 
 
 def _names(planned: PlannedFile, group: CopyGroup, toolbox: Toolbox) -> list[bytes]:
-    name = toolbox.temporary_name(group.source, planned.target_name)
+    name = toolbox.temporary_name(group, planned)
     return [name, link_name(name)] if planned.entry.links > 1 else [name]
 
 

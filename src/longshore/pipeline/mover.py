@@ -16,7 +16,9 @@ import msgspec
 
 from longshore.callbacks import FilterChain
 from longshore.domain.storage import StorageAddress
+from longshore.hooks import NO_HOOKS, Hooks
 from longshore.pipeline import clean, copying, folders, in_place, links, release, scan
+from longshore.pipeline.listing import KeptListings
 from longshore.pipeline.messages import (
     ExecutionPlan,
     Reply,
@@ -25,7 +27,7 @@ from longshore.pipeline.messages import (
     decode_plan,
 )
 from longshore.pipeline.throttle import Throttle
-from longshore.pipeline.toolbox import BUFFER_BYTES, Toolbox
+from longshore.pipeline.toolbox import BUFFER_BYTES, Dispatch, Toolbox
 from longshore.storage.handler import StorageHandler
 
 PLANS_KEPT = 8  # executions a mover holds open files and callback workers for; more are reopened
@@ -61,10 +63,17 @@ class Mover:
     time_ns: Callable[[], int]
     sleep: Callable[[float], None] = time.sleep
     random: Random = field(default_factory=Random)
+    hooks: Hooks = NO_HOOKS
     _opened: OrderedDict[bytes, _Opened] = field(default_factory=OrderedDict)
     _buffer: bytearray = field(default_factory=lambda: bytearray(BUFFER_BYTES))
     _big: dict[int, object] = field(default_factory=dict)
+    _dispatch: Dispatch | None = None
+    _listings: KeptListings = field(default_factory=KeptListings)
     _anchors: dict[bytes, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.hooks.wants_requests():
+            self._dispatch = self.hooks.before_request_dispatched
 
     def __call__(self, order: WorkOrder) -> Reply:
         opened = self._for_plan(order.plan)
@@ -83,8 +92,10 @@ class Mover:
             time_ns=self.time_ns,
             buffer=memoryview(self._buffer),
             verifications=self._big,
+            listings=self._listings,
             anchors=self._anchors,
             random=self.random,
+            dispatch=self._dispatch,
         )
         if order.kind is WorkKind.SCAN:
             return scan.run(order.payload, toolbox)
@@ -107,6 +118,7 @@ class Mover:
         return clean.run(order.payload, toolbox)
 
     def close(self) -> None:
+        self._listings.close()
         while self._opened:
             self._opened.popitem()[1].close()
 

@@ -6,8 +6,7 @@ folders to list ──> entries in chunks ──> folders: listed next, or left 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -32,8 +31,10 @@ from longshore.domain.errors import (
 )
 from longshore.domain.outcome import Outcome
 from longshore.domain.task import WorkflowAction
+from longshore.hooks import FileRequest, HookFailed
 from longshore.pipeline import links
 from longshore.pipeline.copying import lost_storage
+from longshore.pipeline.listing import Listing
 from longshore.pipeline.messages import (
     CopyMode,
     FoundFolder,
@@ -122,35 +123,45 @@ class _Scan:
 
     def _list(self, folder: ScanFolder) -> None:
         """List one folder; `rest` is what is left of it when the slice ends inside it."""
+        kept, execution_id = self.toolbox.listings, self.toolbox.plan.execution_id
+        listing: Listing | None = None
         try:
-            with self.toolbox.sources[folder.source].open_folder(folder.path) as opened:
-                self._list_opened(folder, opened)
+            listing = kept.take(execution_id, folder) or self._open(folder)
+            self._list_chunks(folder, listing)
+            if self.rest is not None:
+                kept.keep(execution_id, self.rest, listing)
+                listing = None
         except StorageUnavailable:
             raise
         except StorageError as error:
             self._fail_folder(folder, error)
             self.rest = None
+        finally:
+            if listing is not None:
+                listing.close()
 
-    def _list_opened(self, folder: ScanFolder, opened: Folder) -> None:
-        entries = self._entries(folder, opened)
-        plan = self.toolbox.plan
-        if plan.original_place or not plan.destinations:
-            self._list_chunks(folder, entries, lambda entry: verdict_in_place(plan, entry))
-            return
-        with closing(self._standing(folder)) as standing:
-            if standing.is_missing and not folder.only:
-                self._make(folder)
-            self._list_chunks(folder, entries, lambda entry: self._verdict(folder, entry, standing))
+    def _open(self, folder: ScanFolder) -> Listing:
+        opened = self.toolbox.sources[folder.source].open_folder(folder.path)
+        try:
+            entries = self._entries(folder, opened)
+            plan = self.toolbox.plan
+            standing = None
+            if plan.destinations and not plan.original_place:
+                standing = self._standing(folder)
+                if standing.is_missing and not folder.only:
+                    self._make(folder)
+        except BaseException:
+            opened.close()
+            raise
+        return Listing(opened, entries, standing)
 
-    def _list_chunks(
-        self, folder: ScanFolder, entries: Iterator[Entry], decide: Callable[[Entry], Verdict]
-    ) -> None:
+    def _list_chunks(self, folder: ScanFolder, listing: Listing) -> None:
         after = folder.after
-        while chunk := list(islice(entries, CHUNK_ENTRIES)):
+        while chunk := list(islice(listing.entries, CHUNK_ENTRIES)):
             # First all that may raise, then all that takes note: a chunk counts as a whole.
             files = [entry for entry in chunk if entry.kind in _MOVABLE]
             decisions = self._decide(folder, files)
-            verdicts = [decide(entry) for entry in files]
+            verdicts = [self._verdict(folder, entry, listing.standing) for entry in files]
             self._take_note(folder, chunk, decisions, iter(verdicts))
             self._note_listed(folder, after, chunk)
             after = chunk[-1].name
@@ -198,7 +209,7 @@ class _Scan:
             else:
                 decided = next(verdicts)
                 if decisions is None or self._is_accepted(folder, entry, index, decisions):
-                    self._plan(folder, entry, decided)
+                    self._dispatch(folder, entry, decided)
                 index += 1
 
     def _enter(self, folder: ScanFolder, entry: Entry) -> None:
@@ -238,6 +249,48 @@ class _Scan:
         self._record(folder, entry, Outcome.FAILED, failure=failure, callback_id=callback_id)
         return False
 
+    # ------------------------------------------------------------------ plug-ins
+
+    def _dispatch(self, folder: ScanFolder, entry: Entry, decided: Verdict) -> None:
+        """Plan the file as the administrator's plug-ins want it."""
+        ask = self.toolbox.dispatch
+        if ask is None:
+            self._plan(folder, entry, decided)
+            return
+        request = self._request(folder, entry)
+        try:
+            wanted = ask(request)
+        except HookFailed as error:
+            text = _printable(str(error))
+            failure = FileFailure(ErrorKind.CALLBACK, Stage.FILTER, Side.SOURCE, text)
+            self._record(folder, entry, Outcome.FAILED, failure=failure)
+            return
+        if wanted is None:
+            self._record(folder, entry, Outcome.REFUSED)
+        elif wanted is request:
+            self._plan(folder, entry, decided)
+        else:
+            # Nobody has looked at that place yet, so the conflict rule is applied by the copying.
+            self.packer.add(
+                folder.source, folder.path, wanted.target_folder, entry, wanted.target_name,
+                CopyMode.CHECK,
+            )  # fmt: skip
+
+    def _request(self, folder: ScanFolder, entry: Entry) -> FileRequest:
+        goes = bool(self.toolbox.plan.destinations)
+        return FileRequest(
+            task_id=self.toolbox.plan.task_id,
+            execution_id=self.toolbox.plan.execution_id,
+            path=paths.join(folder.path, entry.name),
+            size=entry.size,
+            mode=entry.mode,
+            uid=entry.uid,
+            gid=entry.gid,
+            mtime_ns=entry.mtime_ns,
+            target_folder=folder.target if goes else b"",
+            target_name=self._target_name(folder, entry) if goes else b"",
+        )
+
     # ------------------------------------------------------------------ plan
 
     def _standing(self, folder: ScanFolder) -> Standing:
@@ -249,7 +302,9 @@ class _Scan:
             after=b"" if renamed else folder.after,
         )
 
-    def _verdict(self, folder: ScanFolder, entry: Entry, standing: Standing) -> Verdict:
+    def _verdict(self, folder: ScanFolder, entry: Entry, standing: Standing | None) -> Verdict:
+        if standing is None:
+            return verdict_in_place(self.toolbox.plan, entry)
         found = standing.at(self._target_name(folder, entry))
         resolution = self.toolbox.resolution_of(folder.source)
         return verdict(entry, found, self.toolbox.plan, resolution)

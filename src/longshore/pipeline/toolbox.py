@@ -13,11 +13,16 @@ from longshore.callbacks import FilterChain
 from longshore.domain.entry import Entry
 from longshore.domain.errors import FileFailure, RetryClass, Side, Stage, StorageError
 from longshore.domain.outcome import Outcome
-from longshore.pipeline.messages import ExecutionPlan, Record
+from longshore.hooks import FileRequest
+from longshore.pipeline.listing import KeptListings
+from longshore.pipeline.messages import CopyGroup, ExecutionPlan, PlannedFile, Record
 from longshore.storage.handler import TEMPORARY_PREFIX, StorageHandler
 
 BUFFER_BYTES = 4 * 1024 * 1024  # one per mover; larger reads gained nothing on tmpfs and ext4
 WARNINGS_MAXIMUM = 20  # different texts kept per slice: a warning is told once per kind
+
+
+Dispatch = Callable[[FileRequest], FileRequest | None]
 
 
 @dataclass(slots=True)
@@ -34,9 +39,11 @@ class Toolbox:
     time_ns: Callable[[], int]
     buffer: memoryview
     verifications: dict[int, Any]  # unfinished read-backs of big files, by work id
+    listings: KeptListings  # folders that a slice ended inside of
     anchors: dict[bytes, Any]  # what is known of copies that hard links are made from, by path
     random: Random = field(default_factory=Random)  # spreads attempts that would coincide
     warnings: list[str] = field(default_factory=list)
+    dispatch: Dispatch | None = None  # the plug-ins, where any looks at single files
 
     def destination_of(self, source: int) -> StorageHandler:
         """Where the files of this source go."""
@@ -58,13 +65,15 @@ class Toolbox:
         if text not in self.warnings and len(self.warnings) < WARNINGS_MAXIMUM:
             self.warnings.append(text)
 
-    def temporary_name(self, source: int, target_name: bytes) -> bytes:
+    def temporary_name(self, group: CopyGroup, planned: PlannedFile) -> bytes:
         """The staged name of a file: the same for every attempt, whatever batch it is in.
 
-        Two sources may bring the same name to one folder at the same time, so both stand in it.
+        Several files may come to one name in one folder at the same time, from several sources or
+        because a plug-in wants it so; therefore where the file comes from stands in it.
         """
-        name = xxhash.xxh3_128_hexdigest(target_name).encode()
-        return TEMPORARY_PREFIX + b"%x-%x-" % (self.plan.execution_id, source) + name
+        origin = b"%b/%b//%b" % (group.folder, planned.entry.name, planned.target_name)
+        name = xxhash.xxh3_128_hexdigest(origin).encode()
+        return TEMPORARY_PREFIX + b"%x-%x-" % (self.plan.execution_id, group.source) + name
 
     def record(
         self,

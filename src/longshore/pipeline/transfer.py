@@ -79,7 +79,7 @@ def transfer(
     except StorageUnavailable:
         raise
     except StorageError as error:
-        _drop_staged(target, toolbox.temporary_name(group.source, planned.target_name))
+        _drop_staged(target, toolbox.temporary_name(group, planned))
         failure = failure_of(error, where.stage, where.side)
         if may_try_again(error):
             return Again(failure)
@@ -145,7 +145,7 @@ def _stage(
     where: Where,
 ) -> tuple[StagedFile, Written, int]:
     """Stage the file as what it is; the last value is the bytes copied for it."""
-    temporary = toolbox.temporary_name(group.source, planned.target_name)
+    temporary = toolbox.temporary_name(group, planned)
     if planned.entry.kind is EntryKind.SYMLINK:
         return *_stage_symlink(planned, temporary, source, target, toolbox, where), 0
     if links.are_kept(planned.entry, group.source, toolbox):
