@@ -73,7 +73,7 @@ class Server:
             START_SECONDS,
         )
         self.url = found.group(1).decode()
-        wait_until(self._is_healthy, f"health: see {self.log}", START_SECONDS)
+        wait_until(self.is_healthy, f"health: see {self.log}", START_SECONDS)
 
     def stop(self, *, seconds: float = 10.0) -> int:
         """End it in order; its exit status."""
@@ -113,7 +113,7 @@ class Server:
             raise AssertionError(f"the server has ended: {self.log.read_text()[-3000:]}")
         return True
 
-    def _is_healthy(self) -> bool:
+    def is_healthy(self) -> bool:
         self._alive()
         try:
             return httpx.get(f"{self.url}/healthz", timeout=5, trust_env=False).status_code == 200

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from sqlalchemy import event, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from longshore import faults
 from longshore.api.app import create_app
@@ -187,7 +187,7 @@ class Workshop:
         for crashes in itertools.count():
             try:
                 self.live(until)
-            except (Crash, OperationalError):
+            except (Crash, DBAPIError):
                 continue
             return crashes
         raise AssertionError

@@ -63,7 +63,6 @@ class User:
     task: Task
     crash: CrashAt
     action: str = ""  # asked for when the first batch has arrived at a mover
-    begun: bool = False
     asked: bool = False
 
     def reach(self, point: str, detail: bytes) -> None:
@@ -75,9 +74,8 @@ class User:
     def is_content(self) -> bool:
         """Whether all that was asked for has happened; asks for what is missing."""
         status = self.workshop.status(self.task.id)
-        if not self.begun:
-            self.begun = status not in IDLE
-            self._ask("run", unless=self.begun)
+        if status is TaskStatus.NOT_ACTIVATED:
+            self._ask("run")
             return False
         if status is TaskStatus.PAUSED:
             self._ask("resume")
@@ -170,6 +168,22 @@ def test_copy_is_exact_when_the_database_refuses_any_commit(
         task, source, destination = add_task(client, tmp_path / str(number))
         refusal = OperationalError("COMMIT", None, Exception("database is locked"))
         crash = CrashAt(COMMITS, number, refusal)
+        execution_id = run_with_crash(workshop, task, crash)
+        check_exact(workshop.database, execution_id, source, destination)
+        if not crash.has_happened:
+            return
+    raise AssertionError("it goes on for ever")
+
+
+def test_copy_is_exact_when_the_answer_to_any_commit_is_lost(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller, "DATABASE_RETRY_SECONDS", 0.01)
+    client = workshop.client()
+    for number in range(1, COMMITS_MAXIMUM):
+        task, source, destination = add_task(client, tmp_path / str(number))
+        loss = OperationalError("COMMIT", None, Exception("server closed the connection"))
+        crash = CrashAt(("journal.committed", "state.committed"), number, loss)
         execution_id = run_with_crash(workshop, task, crash)
         check_exact(workshop.database, execution_id, source, destination)
         if not crash.has_happened:

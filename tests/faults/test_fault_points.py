@@ -1,0 +1,86 @@
+"""Every process is killed at every named point in turn, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from longshore import faults
+from tests.exactness import check_exact
+from tests.plants import Plant, planted
+from tests.servers import Server, wait_until
+from tests.story import Task, add_copy_task, add_share_pool
+from tests.trees import describe, grow, staged_left
+
+FILES = 200
+AT_THE_START = {"controller.leading", "controller.recovered"}
+OF_THE_API = {"api.job_created"}
+POINTS = [point for point in faults.POINTS if point not in OF_THE_API]
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
+    with planted(tmp_path_factory.mktemp("plant") / "plant") as plant:
+        plant.lead()
+        yield plant
+
+
+def add_task(plant: Plant, source: Path, destination: Path) -> Task:
+    return add_copy_task(
+        plant.client,
+        add_share_pool(plant.client, "live", "primary", source),
+        add_share_pool(plant.client, "archive", "offline_archive", destination),
+        options={"file_checksum": "xxhash64"},
+    )
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_process_killed_at_a_point_loses_and_doubles_nothing(
+    plant: Plant, source: Path, destination: Path, point: str
+) -> None:
+    grow(source, FILES)
+    task = add_task(plant, source, destination)
+    plant.keep()
+    plant.begin(task)
+    plant.wait_for_more(task, 1)
+    armed = plant.arm(point)
+    if point in AT_THE_START:
+        plant.controllers[-1].kill()
+        plant.controllers[-1].wait()
+    plant.wait_for_death(armed)
+    execution_id = plant.finish(task)
+    check_exact(plant.database, execution_id, source, destination)
+
+
+def test_an_api_killed_before_its_answer_leaves_one_execution(
+    tmp_path: Path, source: Path, destination: Path
+) -> None:
+    grow(source, FILES)
+    claim = tmp_path / "claim"
+    plan = f'{{"points": [{{"point": "api.job_created", "act": "kill", "claim": "{claim}"}}]}}'
+    server = Server(tmp_path / "data", {faults.VARIABLE: plan})
+    server.start()
+    try:
+        with server.client() as client:
+            task = add_copy_task(
+                client,
+                add_share_pool(client, "live", "primary", source),
+                add_share_pool(client, "archive", "offline_archive", destination),
+            )
+            claim.touch()
+            with pytest.raises(httpx.TransportError):
+                client.put(f"/tasks/{task.id}/action/run")
+        assert not claim.exists()
+        wait_until(server.is_healthy, "the api to be back")
+        with server.client() as client:
+            again = Task(client, task.id)
+            assert again.wait()["status"] == "done"
+            answer = client.get(f"/tasks/{task.id}/task_executions").json()
+        assert answer["count"] == 1
+        assert describe(destination) == describe(source)
+        assert staged_left(destination) == []
+    finally:
+        server.close()
