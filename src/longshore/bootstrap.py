@@ -278,11 +278,13 @@ def open_filter(plan: ExecutionPlan, limits: Limits) -> FilterChain | None:
 def run_mover(config: Config, controller_pid: int) -> None:
     """Be a mover of the controller with that process id, until it ends."""
     from longshore.engine.executors.mover_process import serve_orders
+    from longshore.hooks import load_hooks
     from longshore.pipeline.mover import Mover
 
     mover = Mover(
         open_storage=open_storage,
         open_filter=partial(open_filter, limits=callback_limits(config)),
+        hooks=load_hooks(),
         monotonic=time.monotonic,
         time_ns=time.time_ns,
     )

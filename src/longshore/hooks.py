@@ -3,6 +3,7 @@
     controller   before_task_executed(TaskStart)   change options and metadata, or refuse the start
                  after_result_received(FileResults)  learn what became of files, once recorded
                  after_task_executed(TaskEnd)        learn how an execution ended
+    movers       before_request_dispatched(FileRequest)  change where a file goes, or discard it
 
 A plug-in is a Python entry point of the group `longshore.hooks`: a module, an object, or a class,
 which is called without arguments. It has any of the functions above. See docs/hooks.md.
@@ -12,14 +13,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 
+from longshore.domain import paths
 from longshore.domain.errors import LongshoreError
 from longshore.domain.outcome import Outcome
 from longshore.observability import logger
 
 GROUP = "longshore.hooks"
+
+RESERVED_PREFIX = b".longshore-"
+"""Names of staged files begin so; no listing shows them."""
 
 SLOW_SECONDS = 0.1
 """A hook that took longer is named in the log: the controller waits for it meanwhile."""
@@ -38,6 +43,25 @@ class TaskStart:
     workflow_action: str | None
     options: Mapping[str, str]
     metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRequest:
+    """A file about to be processed. A hook returns None, a copy with another target, or False.
+
+    Paths lie in their storages. Without a destination both targets are empty.
+    """
+
+    task_id: int
+    execution_id: int
+    path: bytes
+    size: int
+    mode: int
+    uid: int
+    gid: int
+    mtime_ns: int
+    target_folder: bytes
+    target_name: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +98,10 @@ class HookRefused(LongshoreError):
     """A plug-in does not let the task start, or failed when it was asked."""
 
 
+class HookFailed(LongshoreError):
+    """A plug-in failed on one file, or answered what cannot be done with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plugin:
     """A plug-in by the name of its entry point; `fault` says why it could not be loaded."""
@@ -107,6 +135,32 @@ class Hooks:
             if hook is not None:
                 start = _changed(plugin, hook, start)
         return start
+
+    def wants_requests(self) -> bool:
+        """Whether any plug-in looks at single files; nothing is built for them otherwise."""
+        return any(
+            plugin.fault or plugin.hook("before_request_dispatched") for plugin in self.plugins
+        )
+
+    def before_request_dispatched(self, request: FileRequest) -> FileRequest | None:
+        """The file with the target that the plug-ins want; None to leave it out.
+
+        Raises HookFailed, after which the file must not be processed.
+        """
+        for plugin in self.plugins:
+            if plugin.fault is not None:
+                raise HookFailed(f"plug-in {plugin.name} could not be loaded: {plugin.fault}")
+            hook = plugin.hook("before_request_dispatched")
+            if hook is not None:
+                try:
+                    answer = hook(request)
+                except Exception as error:  # the top of the plug-in's work
+                    text = str(error) or repr(error)
+                    raise HookFailed(f"plug-in {plugin.name}: {text}") from error
+                if answer is False:
+                    return None
+                request = _redirected(plugin, request, answer)
+        return request
 
     def wants_results(self) -> bool:
         """Whether any plug-in looks at results; nothing is built for them otherwise."""
@@ -173,6 +227,26 @@ def _changed(plugin: Plugin, hook: Callable[..., object], start: TaskStart) -> T
             f"plug-in {plugin.name} refuses the start: options and metadata must be text"
         )
     return answer
+
+
+def _redirected(plugin: Plugin, request: FileRequest, answer: object) -> FileRequest:
+    """The request with the answer's target, which lies inside the destination storage."""
+    if answer is None:
+        return request
+    if not isinstance(answer, FileRequest):
+        raise HookFailed(f"plug-in {plugin.name} answered {type(answer).__name__}")
+    target = (answer.target_folder, answer.target_name)
+    if target == (request.target_folder, request.target_name):
+        return request
+    if not request.target_name:
+        raise HookFailed(f"plug-in {plugin.name} gave a target to a file that goes nowhere")
+    try:
+        folder, names = paths.parse(answer.target_folder), paths.names(paths.parse(target[1]))
+    except (paths.InvalidPath, AttributeError, TypeError) as error:
+        raise HookFailed(f"plug-in {plugin.name} gave an unusable target: {error}") from error
+    if names != [answer.target_name] or answer.target_name.startswith(RESERVED_PREFIX):
+        raise HookFailed(f"plug-in {plugin.name} gave an unusable name: {answer.target_name!r}")
+    return replace(request, target_folder=folder, target_name=answer.target_name)
 
 
 def _is_text(pairs: object) -> bool:

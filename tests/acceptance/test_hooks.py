@@ -13,6 +13,7 @@ import pytest
 
 from tests.servers import Server, serving
 from tests.story import add_copy_task, add_share_pool, created
+from tests.trees import staged_left
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "site_policy"
 
@@ -45,6 +46,11 @@ def test_the_example_refuses_changes_and_is_told(
     server: Server, tmp_path: Path, source: Path, destination: Path
 ) -> None:
     (source / "a.txt").write_text("a")
+    (source / "a.tmp").write_text("discarded")
+    films = {f"film number {number}" for number in range(30)}
+    for film in sorted(films):
+        (source / film).mkdir()
+        (source / film / "whatever.mov").write_text(film)
     with server.client() as client:
         task = add_copy_task(
             client,
@@ -62,8 +68,18 @@ def test_the_example_refuses_changes_and_is_told(
         )
         task.act("run")
         assert task.wait()["status"] == "done"
-        (file,) = task.files()
-        assert file["checksum_type"] == "sha256"
+        assert (destination / "a.txt").read_text() == "a"
+        assert not (destination / "a.tmp").exists()
+        # Thirty files come to one name at the same time, and the conflict rule keeps all of them.
+        sorted_in = list((destination / "films").iterdir())
+        assert {file.read_text() for file in sorted_in} == films
+        assert "film.mov" in {file.name for file in sorted_in}
+        assert not list(destination.rglob("whatever.mov"))
+        assert not staged_left(destination)
+        assert task.execution()["processed_files"] == 31
+        outcomes = {file["name"]: file["outcome"] for file in task.files()}
+        assert outcomes["a.tmp"] == "refused"
+        assert {file["checksum_type"] for file in task.files()} == {"sha256", None}
         assert client.get(f"/tasks/{task.id}/task_options").json()["count"] == 0
         execution = int(task.execution()["id"])
     assert server.stop() == 0

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from longshore.domain.outcome import Outcome
-from longshore.hooks import FileResults, TaskEnd, TaskStart
+from longshore.hooks import FileRequest, FileResults, TaskEnd, TaskStart
 
 
 class SitePolicy:
-    """One object per controller; it is asked from one thread."""
+    """One object per controller and mover; each asks from one thread."""
 
     def __init__(self) -> None:
         self._journal = Path(os.environ.get("SITE_POLICY_JOURNAL", "/var/log/site-policy.jsonl"))
@@ -28,6 +28,13 @@ class SitePolicy:
             options={"file_checksum": "sha256", **start.options},
             metadata={**start.metadata, "policy": "site-policy 1.0"},
         )
+
+    def before_request_dispatched(self, request: FileRequest) -> FileRequest | bool | None:
+        if request.path.endswith(b".tmp"):
+            return False
+        if request.path.endswith(b".mov") and request.target_name:
+            return replace(request, target_folder=b"films", target_name=b"film.mov")
+        return None
 
     def after_result_received(self, results: FileResults) -> None:
         failed = sum(file.outcome is Outcome.FAILED for file in results.files)
