@@ -17,6 +17,7 @@ from longshore.domain.bandwidth import BANDWIDTH_MAXIMUM, parse_timetable
 from longshore.domain.errors import LongshoreError
 from longshore.domain.storage import SLOTS_MAXIMUM
 
+LOG_LEVELS = ("debug", "info", "warning", "error")
 ENVIRONMENT_PREFIX = "LONGSHORE_"
 
 
@@ -37,6 +38,11 @@ def _setting(
     return field(default=default, metadata=metadata)
 
 
+def _check_log_level(level: str) -> None:
+    if level not in LOG_LEVELS:
+        raise InvalidConfiguration(f"{level!r} is none of {', '.join(LOG_LEVELS)}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All settings with their units; `docs/configuration.md` lists them."""
@@ -52,7 +58,7 @@ class Config:
     containers_root: Path | None = _setting(
         None, "Folder in which containers live; default: `containers` in the data folder."
     )
-    log_level: str = _setting("info", "debug, info, warning or error.")
+    log_level: str = _setting("info", "debug, info, warning or error.", check=_check_log_level)
     admin_password: str = _setting(
         "", "Password of the user admin at the first start; empty = a random one."
     )
