@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from longshore.database import journal, runs
-from longshore.database.journal import Counters, NewWork, WorkState
+from longshore.database.journal import Counters, WorkState
 from longshore.domain.execution import (
     ACTIVE,
     IDLE,
@@ -13,12 +13,14 @@ from longshore.domain.execution import (
     final_event,
     progress_percent,
 )
+from longshore.engine import file_lists
+from longshore.engine.beginning import first_work
 from longshore.engine.floor import Floor
 from longshore.engine.hooking import tell_end
 from longshore.engine.occurrences import note_success
 from longshore.engine.run import Run, Wish
 from longshore.observability import logger
-from longshore.pipeline.messages import WorkKind, decode_plan, encode, first_scan
+from longshore.pipeline.messages import WorkKind, decode_plan
 
 MIRROR_SECONDS = 0.5  # how often a running execution's progress is written to its task
 
@@ -60,15 +62,13 @@ def count_work(run: Run, counts: dict[tuple[int, WorkState], int]) -> None:
 def start(floor: Floor, execution_id: int) -> None:
     """A slot is free: take the execution out of the queue."""
     run = load(floor, execution_id, recovered=True)
-    scan = NewWork(kind=WorkKind.SCAN, files=0, size=0, payload=encode(first_scan(run.plan)))
     with floor.journal() as connection:
         # Counters without work are an execution that has finished, so both come at once.
         new = journal.start_counting(connection, execution_id)
-        added = journal.add_work(connection, execution_id, [scan]) if new else []
+        added = journal.add_work(connection, execution_id, first_work(run.plan)) if new else []
     run.recovered = not new
     run.added(added)
-    change_status(floor, run, Event.ADMIT)
-    floor.runs[execution_id] = run
+    floor.runs[execution_id] = run  # `advance` admits it, as often as the database wants
 
 
 def hold_back_callbacks(floor: Floor, run: Run) -> None:
@@ -86,8 +86,11 @@ def advance(floor: Floor, run: Run) -> None:
         if not run.under_way:
             _fulfil(floor, run)
         return
+    if run.status is TaskStatus.IN_QUEUE:
+        change_status(floor, run, Event.ADMIT)
     if run.status is TaskStatus.CALCULATING and _has_begun(floor, run):
         change_status(floor, run, Event.BEGIN)
+    file_lists.advance(floor, run)
     phase = run.next_phase()
     if phase is not None:
         with floor.journal() as connection:
@@ -164,10 +167,12 @@ def _is_lost_for_good(floor: Floor, run: Run) -> bool:
 def _fulfil(floor: Floor, run: Run) -> None:
     """Nothing is under way any more: pause, stop or suspend the run, as was wished."""
     if run.wish is Wish.PAUSE:
-        change_status(floor, run, Event.PAUSE)
+        if run.status is not TaskStatus.PAUSED:
+            change_status(floor, run, Event.PAUSE)
         _leave(floor, run)
     elif run.wish is Wish.SUSPEND:
-        change_status(floor, run, Event.LOSE_STORAGE, reason=run.reason)
+        if run.status not in IDLE:
+            change_status(floor, run, Event.LOSE_STORAGE, reason=run.reason)
         _leave(floor, run)
     elif not run.cleaning:
         # The end goes on record before any work is thrown away. The other way round, a crash
@@ -245,6 +250,8 @@ def _write_progress(floor: Floor, run: Run, status: TaskStatus) -> None:
     if run.status in ACTIVE:
         seconds += floor.monotonic() - run.active_since
     bandwidth = round(sums.processed_size / seconds) if seconds > 0 else None
+    if run.measured_seconds:
+        bandwidth = round(run.measured_size / run.measured_seconds)
     left = sums.to_process_size - sums.processed_size
     progress = progress_percent(
         status,

@@ -70,6 +70,8 @@ class Run:
     bytes_copied: int = 0
     mirrored_at: float = 0.0
     changed: bool = True  # since it was last shown on its task
+    measured_size: int = 0  # bytes that a speed test has moved
+    measured_seconds: float = 0.0
     warnings_told: set[str] = field(default_factory=set)  # a kind of warning is logged once
 
     def wants_to_dispatch(self, now: float) -> bool:
@@ -85,7 +87,8 @@ class Run:
         """
         if self.cleaning:
             return [WorkKind.CLEAN, WorkKind.LINKS]
-        order = [WorkKind.COPY, WorkKind.SCAN, WorkKind.ERASE, WorkKind.CHECK, *HELD_PHASES]
+        either = (WorkKind.ERASE, WorkKind.CHECK, WorkKind.SPEEDTEST, WorkKind.CLEAN)
+        order = [WorkKind.COPY, WorkKind.SCAN, *either, *HELD_PHASES]
         if self.queues[WorkKind.COPY].count < BACKLOG_PER_MOVER * movers:
             order[:2] = [WorkKind.SCAN, WorkKind.COPY]
         return order

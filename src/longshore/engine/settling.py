@@ -18,7 +18,7 @@ from longshore.database.journal import Counters, NewWork, WorkItem, WorkState
 from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage
 from longshore.domain.execution import Event
 from longshore.domain.task import WorkflowAction
-from longshore.engine import incremental, restoring
+from longshore.engine import cache_cleaning, incremental, restoring
 from longshore.engine.executors import Completion, MoverDied
 from longshore.engine.floor import Floor
 from longshore.engine.hooking import tell_results
@@ -37,6 +37,7 @@ from longshore.pipeline.messages import (
     Record,
     ReleaseReply,
     ScanReply,
+    SpeedReply,
     WorkKind,
 )
 from longshore.pipeline.packing import kind_of_batches, unpack_folders
@@ -91,6 +92,8 @@ class _Settling:
             return self._copied(reply)
         if isinstance(reply, FileReply):
             return self._done_in_place(reply)
+        if isinstance(reply, SpeedReply):
+            return self._measured(reply)
         if isinstance(reply, FolderReply):
             return self._settled_folders(reply)
         if isinstance(reply, ReleaseReply):
@@ -115,7 +118,7 @@ class _Settling:
     def _scanned(self, reply: ScanReply) -> AfterCommit:
         if not journal.remove_work(self.connection, self.item.id):
             return self._gone
-        reply = self._retargeted(self._without_unchanged(reply))
+        reply = self._retargeted(self._without_unchanged(self._only_freeable(reply)))
         recorder = self._recorder()
         change = recorder.record(self.connection, self.item.id, reply.records)
         recorder.record_listed(self.connection, reply.listed)
@@ -142,6 +145,53 @@ class _Settling:
             if rest is not None and isinstance(self.returned.completion, Completion):
                 # It may be the rest of a folder that this mover keeps open.
                 self.run.movers[rest.id] = self.returned.completion.mover
+
+        return learn
+
+    def _only_freeable(self, reply: ScanReply) -> ScanReply:
+        """The reply without what has to stay in the cache, where this cleans one."""
+        if self.run.plan.action is not WorkflowAction.CACHE_CLEANING:
+            return reply
+        rest_ns = round(self.floor.config.cache_retention_seconds * 1e9)
+        batches = cache_cleaning.eligible(
+            self.connection,
+            self.run.plan,
+            reply.batches,
+            folder_id=lambda root_id, path: self.floor.folder_ids.id_of(
+                self.connection, root_id, path
+            ),
+            changed_before_ns=self.floor.time_ns() - rest_ns,
+        )
+        left_out_files = sum(b.files for b in reply.batches) - sum(b.files for b in batches)
+        left_out_size = sum(b.size for b in reply.batches) - sum(b.size for b in batches)
+        return msgspec.structs.replace(
+            reply,
+            batches=batches,
+            found_files=reply.found_files - left_out_files,
+            found_bytes=reply.found_bytes - left_out_size,
+        )
+
+    def _measured(self, reply: SpeedReply) -> AfterCommit:
+        if reply.lost is not None:
+            return self._replace(PackedWork(1, self.item.size, self.item.payload))
+        then = self._replace(None)
+        if then is self._gone:
+            return then
+        failed = reply.failure is not None
+        change = Counters(
+            processed_files=0 if failed else 1,
+            processed_size=reply.size,
+            finalized_files=0 if failed else 1,
+            failed_files=1 if failed else 0,
+        )
+        self._count(change, files=1, size=reply.size)
+
+        def learn() -> None:
+            then()
+            self.run.measured_size += reply.size
+            self.run.measured_seconds += reply.seconds
+            if reply.failure is not None:
+                self.run.reason = reply.failure.text
 
         return learn
 
@@ -278,13 +328,15 @@ class _Settling:
         if not journal.remove_work(self.connection, item.id):
             return self._gone
         halves = splitting.split(item.payload)
-        added = journal.add_work(
-            self.connection, self.run.execution_id, _new_work(WorkKind.COPY, halves)
-        )
+        new = _new_work(WorkKind.COPY, halves)
         if not halves:
+            # What the dead movers have written of the file lies there still.
+            staged = PackedWork(0, 0, item.payload)
+            new = _new_work(WorkKind.CLEAN, [staged])
             failure = FileFailure(ErrorKind.MOVER_DIED, Stage.TRANSFER, Side.NONE, str(death))
             record = splitting.failed(item.payload, failure, self.floor.time_ns(), item.attempts)
             self._count(self._recorder().record(self.connection, item.id, [record]))
+        added = journal.add_work(self.connection, self.run.execution_id, new)
 
         def learn() -> None:
             self.run.removed(item)
@@ -312,7 +364,10 @@ class _Settling:
         if rest is None:
             removed = journal.remove_work(self.connection, self.item.id)
             return (lambda: self.run.removed(self.item)) if removed else self._gone
-        item = replace(self.item, files=rest.files, size=rest.size, payload=rest.payload)
+        # A mover came back from it, so the deaths before were not the fault of what is left.
+        item = replace(
+            self.item, files=rest.files, size=rest.size, payload=rest.payload, attempts=0
+        )
         kept = journal.replace_work(self.connection, item)
         return (lambda: self.run.returned(item)) if kept else self._gone
 
