@@ -95,3 +95,8 @@ def test_folders_become_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.chdir(tmp_path)
     config = load(environment={}, flags={"data_dir": Path("d"), "containers_root": Path("c")})
     assert (config.data_dir, config.containers_folder) == (tmp_path / "d", tmp_path / "c")
+
+
+def test_a_bandwidth_timetable_that_is_none_is_refused_with_its_entry() -> None:
+    with pytest.raises(InvalidConfiguration, match="bandwidth_timetable: entry 'Mo 5M': 'Mo' is"):
+        load(environment={"LONGSHORE_BANDWIDTH_TIMETABLE": "Tue 1M; Mo 5M"})

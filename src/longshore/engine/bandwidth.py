@@ -18,6 +18,10 @@ from longshore.domain.storage import StorageReference
 LEAST_PART = 0.25
 """Of a fair share. An order that could only get less waits for the next slice to end."""
 
+PASSES_MAXIMUM = 3
+"""How often a byte may pass one storage: read, written, read back. An order that is held to a low
+share of one limit cannot use more than so many times as much of another, so others get it."""
+
 Limited = StorageReference | int | None
 """What a limit belongs to: a storage, a task (by its id), or (None) the whole server."""
 
@@ -75,18 +79,19 @@ class Bandwidth:
             if share < fair * LEAST_PART:
                 return None
             shares[key] = share
-        return shares
+        useful = min(shares.values(), default=0.0) * PASSES_MAXIMUM
+        return {key: min(share, useful) for key, share in shares.items()}
 
     def give(self, work_id: int, shares: Shares) -> None:
         for key, share in shares.items():
             self._meters[key].shares[work_id] = share
 
-    def take_back(self, work_id: int, *, debt_seconds: float, now: float) -> None:
+    def take_back(self, work_id: int, owed_bytes: Callable[[Limited], float], now: float) -> None:
         """The order is not under way any more; what it owes keeps its shares a little longer."""
-        for meter in self._meters.values():
+        for key, meter in self._meters.items():
             share = meter.shares.pop(work_id, None)
-            if share is not None and debt_seconds > 0:
-                meter.debts.append((now + debt_seconds, share))
+            if share is not None and (owed := owed_bytes(key)) > 0:
+                meter.debts.append((now + owed / share, share))
 
     def next_payment(self, now: float) -> float | None:
         """When the next debt is paid."""

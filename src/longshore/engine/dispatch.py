@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from longshore.database import journal
 from longshore.database.journal import WorkItem
-from longshore.engine.bandwidth import Shares
+from longshore.domain.storage import StorageReference
+from longshore.engine.bandwidth import Limited, Shares
 from longshore.engine.executors import Completion, Executor, MoverDied
 from longshore.engine.floor import Floor
 from longshore.engine.limits import LIMITED_KINDS, Limits, rates_of
 from longshore.engine.run import ITEMS_IN_MEMORY, Run
 from longshore.engine.settling import Returned
-from longshore.pipeline.messages import CopyReply, FileReply, WorkKind, WorkOrder
+from longshore.pipeline.messages import CopyReply, FileReply, Owed, WorkKind, WorkOrder
 
 FOREVER = 3600.0  # seconds; nothing is due before something else happens
 
@@ -133,15 +135,23 @@ class Dispatcher:
         if error is not None and not isinstance(error, MoverDied):
             raise error
         completion = error if isinstance(error, MoverDied) else done.result()
-        self.limits.bandwidth.take_back(
-            item.id, debt_seconds=_debt_seconds(completion), now=self.floor.monotonic()
-        )
+        self.limits.bandwidth.take_back(item.id, _owed(completion), self.floor.monotonic())
         self.returned.append(Returned(run, item, completion))
         self.called.set()
 
 
-def _debt_seconds(completion: Completion | MoverDied) -> float:
-    """How long the rates of the order have to rest."""
+def _owed(completion: Completion | MoverDied) -> Callable[[Limited], float]:
+    """The bytes that the order has moved beyond its share of a limit."""
+    owed: Owed | None = None
     if isinstance(completion, Completion) and isinstance(completion.reply, CopyReply | FileReply):
-        return completion.reply.debt_seconds
-    return 0.0
+        owed = completion.reply.owed
+    if owed is None:
+        return lambda _: 0.0
+    by_storage = {each.storage: each.bytes for each in owed.storages}
+
+    def of(limited: Limited) -> float:
+        if isinstance(limited, StorageReference):
+            return by_storage.get(limited, 0.0)
+        return owed.read
+
+    return of

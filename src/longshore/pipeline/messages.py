@@ -226,6 +226,18 @@ class ScanReply(msgspec.Struct, frozen=True, array_like=True):
     listed: list[Listed] = []  # of the action scan: what is not among the names has vanished
 
 
+class StorageBytes(msgspec.Struct, frozen=True, array_like=True):
+    storage: StorageReference
+    bytes: float
+
+
+class Owed(msgspec.Struct, frozen=True, array_like=True):
+    """Bytes that an order has moved beyond its rates, by the rate that they are beyond of."""
+
+    storages: list[StorageBytes]
+    read: float
+
+
 class CopyReply(msgspec.Struct, frozen=True, array_like=True):
     records: list[Record]
     remaining: PackedWork | None
@@ -234,7 +246,7 @@ class CopyReply(msgspec.Struct, frozen=True, array_like=True):
     retry_after_seconds: float = 0.0  # when what remains is worth another attempt
     warnings: list[str] = []
     lost: Lost | None = None
-    debt_seconds: float = 0.0  # how long the order's rates have to rest for what it has moved
+    owed: Owed | None = None  # what was moved beyond the order's rates
 
 
 class FolderReply(msgspec.Struct, frozen=True, array_like=True):
@@ -252,7 +264,7 @@ class FileReply(msgspec.Struct, frozen=True, array_like=True):
     remaining: PackedWork | None
     warnings: list[str] = []
     lost: Lost | None = None
-    debt_seconds: float = 0.0  # as of CopyReply; of checking only
+    owed: Owed | None = None  # as of CopyReply; of checking only
 
 
 class ReleaseGroup(msgspec.Struct, frozen=True, array_like=True):

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from longshore.domain.storage import StorageReference
-from longshore.pipeline.messages import Rates
+from longshore.pipeline.messages import Owed, Rates, StorageBytes
 from longshore.storage.handler import StorageHandler
 from longshore.storage.wrappers.throttled import Bandwidth, ThrottledStorage
 
@@ -49,10 +49,12 @@ class Throttle:
         bandwidth = self._storages.get(handler.reference)
         return handler if bandwidth is None else ThrottledStorage(handler, bandwidth)
 
-    def debt_seconds(self) -> float:
-        """How long the order's shares have to rest now."""
-        used = [*self._storages.values(), *([self._read] if self._read else [])]
-        return max((each.debt_seconds() for each in used), default=0.0)
+    def owed(self) -> Owed:
+        """What has passed beyond the order's shares by now."""
+        return Owed(
+            [StorageBytes(key, each.owed_bytes()) for key, each in self._storages.items()],
+            read=self._read.owed_bytes() if self._read is not None else 0.0,
+        )
 
     def _bandwidth(self, bytes_per_second: float) -> Bandwidth:
         return Bandwidth(

@@ -16,6 +16,7 @@ from longshore.pipeline.copying import RETRY_JITTER, RETRY_SECONDS
 from longshore.pipeline.messages import (
     CopyReply,
     ExecutionPlan,
+    Owed,
     Rates,
     ScanReply,
     StorageRate,
@@ -78,10 +79,18 @@ class Slices:
             assert isinstance(reply, CopyReply)
             self.replies.append(reply)
             self.seconds.append(self.clock.now - begun)
-            self.clock.now += reply.debt_seconds
+            self.clock.now += self.debt_seconds(reply)
             payload = reply.remaining.payload if reply.remaining else None
         mover.close()
         return self
+
+    def debt_seconds(self, reply: CopyReply) -> float:
+        """How long the rates have to rest for what was moved beyond them."""
+        assert reply.owed is not None
+        rates = self.rates or Rates([])
+        pairs = zip(reply.owed.storages, rates.storages, strict=True)
+        debts = [owed.bytes / rate.bytes_per_second for owed, rate in pairs]
+        return max([*debts, reply.owed.read / rates.read if rates.read else 0.0])
 
     def records(self) -> int:
         return sum(len(reply.records) for reply in self.replies)
@@ -188,7 +197,7 @@ def test_without_rates_nothing_sleeps_and_nothing_is_owed(plan: ExecutionPlan) -
     grow(plan, files=20, size=100 * KIBI)
     slices = Slices(plan, None).run(100)
     assert slices.clock.now == 1_000
-    assert [reply.debt_seconds for reply in slices.replies] == [0.0]
+    assert [reply.owed for reply in slices.replies] == [Owed([], read=0.0)]
 
 
 def test_pauses_before_further_attempts_double_and_are_spread(plan: ExecutionPlan) -> None:

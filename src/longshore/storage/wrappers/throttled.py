@@ -33,7 +33,7 @@ class Bandwidth:
     Several storages may share one. Taking more than is saved up makes a debt that is slept off, so
     that buffers of any size pass. `bytes_per_second` may be set at any time; None is no limit.
     Nobody sleeps beyond the deadline, a time of the clock: the debt left then is the caller's to
-    wait for, in `debt_seconds`.
+    wait for, as `owed_bytes` says.
     """
 
     def __init__(
@@ -73,10 +73,10 @@ class Bandwidth:
             self._sleep(min(-self._saved_bytes / self._rate, SLEEP_SECONDS_MAXIMUM, left))
             self._save()
 
-    def debt_seconds(self) -> float:
-        """How long the limit has to rest until what has passed is within it."""
+    def owed_bytes(self) -> float:
+        """How much more has passed by now than the limit allows."""
         self._save()
-        return max(0.0, -self._saved_bytes / self._rate) if self._rate is not None else 0.0
+        return max(0.0, -self._saved_bytes)
 
     def piece_bytes(self, wanted: int) -> int:
         """How much of so many bytes shall be taken at once."""

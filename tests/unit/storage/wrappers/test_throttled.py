@@ -139,21 +139,21 @@ def test_reading_writing_and_reading_back_count(tmp_path: Path) -> None:
         assert clock.now == pytest.approx(1_006, abs=0.01)
 
 
-def test_nobody_sleeps_beyond_the_deadline_and_the_debt_is_told() -> None:
+def test_nobody_sleeps_beyond_the_deadline_and_what_is_owed_is_told() -> None:
     clock = Clock()
     bandwidth = Bandwidth(1_000, clock=clock.time, sleep=clock.sleep, deadline=clock.now + 2)
     bandwidth.take(5_000)
     assert clock.now == pytest.approx(1_002)
-    assert bandwidth.debt_seconds() == pytest.approx(3)
+    assert bandwidth.owed_bytes() == pytest.approx(3_000)
     bandwidth.take(1_000)
     assert clock.now == pytest.approx(1_002)
-    assert bandwidth.debt_seconds() == pytest.approx(4)
+    assert bandwidth.owed_bytes() == pytest.approx(4_000)
 
 
-def test_without_a_limit_there_is_no_debt() -> None:
+def test_without_a_limit_nothing_is_owed() -> None:
     bandwidth = limited(Clock(), None)
     bandwidth.take(10**12)
-    assert bandwidth.debt_seconds() == 0
+    assert bandwidth.owed_bytes() == 0
 
 
 @pytest.mark.parametrize(
