@@ -112,6 +112,12 @@ class Config:
         low=0,
         high=7 * 86_400,
     )
+    cache_retention_seconds: float = _setting(
+        900.0,
+        "How long a file of a container has to be at rest before its cache may be freed.",
+        low=0,
+        high=10 * 365 * 86_400,
+    )
     recovery_stops_tasks: bool = _setting(
         False, "After a crash running tasks become stopped_by_system instead of going on."
     )

@@ -310,6 +310,22 @@ def hashes_at(
     return {bytes(path): bytes(digest) for path, digest in connection.execute(query)}
 
 
+def verified_elsewhere(
+    connection: Connection, file_ids: Sequence[int], cache: StorageReference
+) -> dict[int, set[tuple[int, int]]]:
+    """(size, mtime_ns) of the files' live copies with a checksum outside the cache, by file."""
+    query = select(copies.c.file_id, copies.c.size, copies.c.mtime_ns).where(
+        copies.c.file_id.in_(file_ids),
+        copies.c.storage_kind != cache.kind.value,
+        copies.c.live,
+        copies.c.xxh3_128.is_not(None),
+    )
+    found: dict[int, set[tuple[int, int]]] = {}
+    for file_id, size, mtime_ns in connection.execute(query):
+        found.setdefault(file_id, set()).add((size, mtime_ns))
+    return found
+
+
 def note_vanished(
     connection: Connection, parent_id: int, after: bytes, last: bytes, names: Sequence[bytes]
 ) -> None:

@@ -18,6 +18,7 @@ class Outcome(IntEnum):
     ERASED = 8
     FOUND = 9  # a scan has seen it
     VERIFIED = 10  # read again, and as it was recorded
+    FREED = 11  # dropped from a container's cache; its archived copies stay
 
 
 PROCESSED = frozenset(Outcome) - {Outcome.REFUSED, Outcome.FAILED}

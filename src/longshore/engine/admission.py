@@ -23,7 +23,7 @@ from longshore.domain.task import (
     needs_destination,
     refused_fields,
 )
-from longshore.engine.ends import CannotStart, End, check_apart, ends, every_root
+from longshore.engine.ends import CannotStart, End, check_apart, ends, every_container, every_root
 from longshore.pipeline.messages import Callback, Destination, ExecutionPlan, Source
 
 SUPPORTED_ACTIONS = frozenset(
@@ -35,6 +35,8 @@ SUPPORTED_ACTIONS = frozenset(
         WorkflowAction.SCAN,
         WorkflowAction.FULL_BACKUP,
         WorkflowAction.INCREMENTAL_BACKUP,
+        WorkflowAction.CACHE_CLEANING,
+        WorkflowAction.SPEEDTEST,
     }
 )
 SUPPORTED_OPTIONS = frozenset(
@@ -46,6 +48,8 @@ SUPPORTED_OPTIONS = frozenset(
         OptionType.PARALLEL_PROCESSING,
         OptionType.PROCESSING_ORDER,
         OptionType.FULL_REPORT,
+        OptionType.EXECUTION_TASK_ID,
+        OptionType.TASK_ID,
         OptionType.OVERWRITE,
         OptionType.SOFT_ERASE,
         OptionType.TASK_TEMPLATE,
@@ -88,6 +92,8 @@ def admit(
         for row in runs.destinations(connection, task.id)
         for end in ends(connection, row, task, config)[:1]
     ]
+    if task.workflow_action == WorkflowAction.CACHE_CLEANING.value and not sources:
+        sources = every_container(connection, config)
     source_type, destination_type = _check(task, sources, targets)
     action = WorkflowAction(task.workflow_action)
     original_place = action is WorkflowAction.RESTORE and not targets
@@ -119,6 +125,7 @@ def admit(
         order=ProcessingOrder(options.get(OptionType.PROCESSING_ORDER, "none")),
         base_executions=_base_executions(connection, task),
         original_place=original_place,
+        listed_execution=_listed_execution(connection, task, options),
     )
     return Admission(plan=plan, source_type=source_type, destination_type=destination_type)
 
@@ -177,8 +184,6 @@ def _check(
     optional = action is WorkflowAction.RESTORE  # without one: back to the original place
     if needed and not destinations and not optional:
         raise CannotStart("the task has no destination")
-    if destinations and not needed:
-        raise CannotStart(f"the action {action.value} has no destination")
     destination_type = (
         _one_type(destinations, task.destination_type, "destination") if destinations else None
     )
@@ -231,6 +236,32 @@ def _folder_of_backup(task: runs.TaskRow, execution_id: int) -> bytes:
         return b""
     name = task.name.replace("/", "_").encode()[:200]
     return paths.join(b"_" if name in {b".", b".."} else name, str(execution_id).encode())
+
+
+def _listed_execution(connection: Connection, task: runs.TaskRow, options: Options) -> int:
+    """The execution whose files are taken; 0 where the sources are walked."""
+    if OptionType.EXECUTION_TASK_ID in options:
+        execution_id = _number(options[OptionType.EXECUTION_TASK_ID])
+        row = runs.execution(connection, execution_id)
+        if row is None or row.owner_id != task.owner_id:
+            raise CannotStart(f"there is no execution {execution_id} of this task's owner")
+        return execution_id
+    if OptionType.TASK_ID in options:
+        listed = runs.task(connection, _number(options[OptionType.TASK_ID]))
+        if listed is None or listed.owner_id != task.owner_id:
+            raise CannotStart(f"this task's owner has no task {options[OptionType.TASK_ID]}")
+        actions = [action.value for action in WorkflowAction]
+        found = runs.correct_executions(connection, listed.id, actions, limit=1)
+        if not found:
+            raise CannotStart(f"task {listed.id} has no execution that ended well")
+        return found[0]
+    return 0
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or len(text) > 19:
+        raise CannotStart(f"{text!r} is not the id of an execution or task")
+    return int(text)
 
 
 def _base_executions(connection: Connection, task: runs.TaskRow) -> list[int]:

@@ -54,11 +54,14 @@ def _real(storage: StorageAddress) -> bytes:
     return os.path.realpath(os.fsencode(storage.settings["root"]))
 
 
+def every_container(connection: Connection, config: Config) -> list[End]:
+    containers = runs.containers_with_roots(connection)
+    return [_container_end(container, b"", b"", config) for container in containers]
+
+
 def every_root(connection: Connection, config: Config) -> list[End]:
     """Everywhere that a file may have come from: all containers and reachable primary pools."""
-    found = [
-        _container_end(row, b"", b"", config) for row in runs.containers_with_roots(connection)
-    ]
+    found = every_container(connection, config)
     for pool in runs.primary_pools(connection):
         shares = runs.shares_of_pool(connection, pool.id)
         if shares and parse_share_options(shares[0].options).get(MOUNT_POINT_OPTION):

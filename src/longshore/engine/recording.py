@@ -153,9 +153,16 @@ class Recorder:
         ]
         ids = [file_id for _, file_id in erased if file_id is not None]
         catalogue.set_state_of(connection, ids, catalogue.NodeState.DELETED)
+        freed = [
+            (record, file_id)
+            for record, file_id in zip(records, file_ids, strict=True)
+            if record.outcome is Outcome.FREED
+        ]
+        stubs = [file_id for _, file_id in freed if file_id is not None]
+        catalogue.set_state_of(connection, stubs, catalogue.NodeState.STUB)
         if self.plan.soft_erase:
             return
-        for record, _ in erased:
+        for record, _ in (*erased, *freed):
             reference = self.plan.sources[record.source].storage.reference
             place = paths.join(record.folder, record.entry.name)
             catalogue.end_copies_at(connection, reference, [place])

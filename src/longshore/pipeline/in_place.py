@@ -17,6 +17,7 @@ from longshore.domain.errors import (
     StorageUnavailable,
 )
 from longshore.domain.outcome import Outcome
+from longshore.domain.task import WorkflowAction
 from longshore.pipeline.copying import lost_storage
 from longshore.pipeline.hashing import Hasher
 from longshore.pipeline.messages import (
@@ -99,7 +100,8 @@ def _erase(group: CopyGroup, planned: PlannedFile, folder: Folder, toolbox: Tool
         if error.kind is not ErrorKind.NOT_FOUND:
             raise
         # It is gone: erased before a crash, or by somebody else.
-    return _record(group, planned, toolbox, Outcome.ERASED)
+    freed = toolbox.plan.action is WorkflowAction.CACHE_CLEANING
+    return _record(group, planned, toolbox, Outcome.FREED if freed else Outcome.ERASED)
 
 
 def _check(group: CopyGroup, planned: PlannedFile, folder: Folder, toolbox: Toolbox) -> Record:

@@ -38,6 +38,10 @@ def keep(
     Each kind of loss becomes a warning.
     """
     metadata = metadata_of(entry, attributes)
+    plan = toolbox.plan
+    is_folder = entry.kind is EntryKind.FOLDER
+    if plan.reset_folder_date if is_folder else plan.reset_file_date:
+        metadata = msgspec.structs.replace(metadata, mtime_ns=None, atime_ns=None)
     fields = set_metadata(metadata)
     return note_lost(fields, metadata, toolbox) if fields else b""
 

@@ -38,6 +38,8 @@ class WorkKind(IntEnum):
     LINKS = 7  # removal of what hard links were made from, after everything is copied
     ERASE = 8  # removal of files, by the action erase
     CHECK = 9  # reading files again, by the action scan with a checksum
+    LIST = 10  # the files of an earlier execution, page by page: work of the controller itself
+    SPEEDTEST = 11  # writing, reading and removing a test file
 
 
 # ------------------------------------------------------------------------------- the plan
@@ -88,6 +90,7 @@ class ExecutionPlan(msgspec.Struct, frozen=True, array_like=True):
     order: ProcessingOrder = ProcessingOrder.NONE
     base_executions: list[int] = []  # backups that an incremental one builds upon
     original_place: bool = False  # each file goes where the catalogue has it
+    listed_execution: int = 0  # only the files on record of this execution; 0 = walk the sources
 
 
 # ----------------------------------------------------------------------------------- scan
@@ -267,6 +270,27 @@ class FileReply(msgspec.Struct, frozen=True, array_like=True):
     owed: Owed | None = None  # as of CopyReply; of checking only
 
 
+class SpeedWork(msgspec.Struct, frozen=True, array_like=True):
+    """A storage to be measured: one of the plan's sources or destinations."""
+
+    side: Side
+    index: int
+    size: int  # bytes of the test file
+
+
+class SpeedReply(msgspec.Struct, frozen=True, array_like=True):
+    """How long writing and reading the test file took, both until durable. Sizes are bytes."""
+
+    size: int = 0
+    seconds: float = 0.0
+    failure: FileFailure | None = None
+    lost: Lost | None = None
+
+
+class ListWork(msgspec.Struct, frozen=True, array_like=True):
+    after: int = 0  # number of the last record that was taken over
+
+
 class ReleaseGroup(msgspec.Struct, frozen=True, array_like=True):
     """Files of one source folder whose copies are recorded everywhere, as they were read."""
 
@@ -298,7 +322,16 @@ class CleanReply(msgspec.Struct, frozen=True, array_like=True):
     remaining: PackedWork | None = None  # links work only
 
 
-Reply = FileReply | ScanReply | CopyReply | FolderReply | ReleaseReply | PruneReply | CleanReply
+Reply = (
+    SpeedReply
+    | FileReply
+    | ScanReply
+    | CopyReply
+    | FolderReply
+    | ReleaseReply
+    | PruneReply
+    | CleanReply
+)
 
 REPLIES: dict[WorkKind, type[Reply]] = {
     WorkKind.SCAN: ScanReply,
@@ -310,6 +343,7 @@ REPLIES: dict[WorkKind, type[Reply]] = {
     WorkKind.PRUNE: PruneReply,
     WorkKind.ERASE: FileReply,
     WorkKind.CHECK: FileReply,
+    WorkKind.SPEEDTEST: SpeedReply,
 }
 
 

@@ -17,7 +17,7 @@ import msgspec
 from longshore.callbacks import FilterChain
 from longshore.domain.storage import StorageAddress
 from longshore.hooks import NO_HOOKS, Hooks
-from longshore.pipeline import clean, copying, folders, in_place, links, release, scan
+from longshore.pipeline import clean, copying, folders, in_place, links, release, scan, speedtest
 from longshore.pipeline.listing import KeptListings
 from longshore.pipeline.messages import (
     ExecutionPlan,
@@ -101,14 +101,16 @@ class Mover:
             return scan.run(order.payload, toolbox)
         if order.kind is WorkKind.COPY:
             reply = copying.run(order.payload, toolbox, fresh=order.fresh)
-            return msgspec.structs.replace(reply, owed=throttle.owed())
+            return msgspec.structs.replace(reply, debt_seconds=throttle.debt_seconds())
         if order.kind is WorkKind.FOLDERS:
             return folders.run(order.payload, toolbox)
         if order.kind is WorkKind.ERASE:
             return in_place.erase(order.payload, toolbox)
         if order.kind is WorkKind.CHECK:
             checked = in_place.check(order.payload, toolbox)
-            return msgspec.structs.replace(checked, owed=throttle.owed())
+            return msgspec.structs.replace(checked, debt_seconds=throttle.debt_seconds())
+        if order.kind is WorkKind.SPEEDTEST:
+            return speedtest.run(order.payload, toolbox)
         if order.kind is WorkKind.RELEASE:
             return release.run(order.payload, toolbox)
         if order.kind is WorkKind.PRUNE:

@@ -87,6 +87,7 @@ def pack_groups(groups: list[CopyGroup]) -> PackedWork | None:
 WORK_OF_ACTION = {
     WorkflowAction.ERASE: WorkKind.ERASE,
     WorkflowAction.SCAN: WorkKind.CHECK,
+    WorkflowAction.CACHE_CLEANING: WorkKind.ERASE,
 }
 
 

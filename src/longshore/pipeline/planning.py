@@ -23,20 +23,34 @@ class Standing:
     listed counts as empty: what is wrong with it is told file by file when they are written.
     """
 
-    def __init__(self, storage: StorageHandler, path: bytes, *, after: bytes) -> None:
+    def __init__(self, storage: StorageHandler, path: bytes, *, after: bytes | None) -> None:
         self._folder: Folder | None = None
         self._entries: Iterator[Entry] = iter(())
         self._next: Entry | None = None
         self.is_missing = False
         try:
             self._folder = storage.open_folder(path)
-            self._entries = self._folder.entries(after=after)
-            self._next = next(self._entries, None)
+            if after is not None:
+                self._entries = self._folder.entries(after=after)
+                self._next = next(self._entries, None)
         except StorageUnavailable:
             raise
         except StorageError as error:
             self._next = None
             self.is_missing = error.kind is ErrorKind.NOT_FOUND
+
+    @classmethod
+    def of_one(cls, storage: StorageHandler, path: bytes, name: bytes) -> Standing:
+        """For a single name: the folder is not listed."""
+        standing = cls(storage, path, after=None)
+        if standing._folder is not None:
+            try:
+                standing._next = standing._folder.stat(name)
+            except StorageUnavailable:
+                raise
+            except StorageError:
+                standing._next = None
+        return standing
 
     def at(self, name: bytes) -> Entry | None:
         """The entry of that name. Names have to be asked for in ascending order."""
@@ -69,6 +83,8 @@ def verdict_in_place(plan: ExecutionPlan, entry: Entry) -> Verdict:
     """What to do with a file that goes nowhere: erase it, check it, or only take note of it."""
     if plan.action is WorkflowAction.RESTORE:
         return CopyMode.CHECK
+    if plan.action is WorkflowAction.CACHE_CLEANING:
+        return CopyMode.NEW
     if plan.action is WorkflowAction.ERASE:
         return Outcome.ERASED if plan.soft_erase else CopyMode.NEW
     to_check = plan.checksum is not ChecksumKind.NONE and entry.kind is EntryKind.FILE

@@ -295,12 +295,11 @@ class _Scan:
 
     def _standing(self, folder: ScanFolder) -> Standing:
         """The destination's listing, from the first name on that will be asked for."""
-        renamed = self.toolbox.plan.sources[folder.source].target_name and folder.only
-        return Standing(
-            self.toolbox.destination_of(folder.source),
-            folder.target,
-            after=b"" if renamed else folder.after,
-        )
+        destination = self.toolbox.destination_of(folder.source)
+        if folder.only:
+            name = self.toolbox.plan.sources[folder.source].target_name or folder.only
+            return Standing.of_one(destination, folder.target, name)
+        return Standing(destination, folder.target, after=folder.after)
 
     def _verdict(self, folder: ScanFolder, entry: Entry, standing: Standing | None) -> Verdict:
         if standing is None:
