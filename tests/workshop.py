@@ -61,6 +61,7 @@ class InProcessExecutor:
     count: int = 1
     deaths: int = 0
     orders: list[WorkOrder] = field(default_factory=list)
+    monotonic: Callable[[], float] = time.monotonic
     _mover: Mover | None = None
     _under_way: int = 0  # answered already, but the controller has not heard it yet
 
@@ -100,7 +101,7 @@ class InProcessExecutor:
             self._mover = Mover(
                 open_storage=self.open_storage,
                 open_filter=lambda plan: None,
-                monotonic=time.monotonic,
+                monotonic=lambda: self.monotonic(),
                 time_ns=time.time_ns,
             )
         return self._mover
