@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
 
 from longshore.domain.entry import Entry
-from longshore.domain.task import WorkflowAction
+from longshore.domain.task import ProcessingOrder, WorkflowAction
 from longshore.pipeline.messages import (
     CopyGroup,
     CopyMode,
@@ -28,6 +29,13 @@ SCAN_FOLDERS_PER_WORK = 64  # few enough that several movers share what one has 
 SCAN_ITEMS_WANTED = 4
 SEGMENT_BYTES = 64 * 1024 * 1024
 """A file larger than this is moved alone, segment by segment, so that a slice can end inside it."""
+
+
+_ORDERS: dict[ProcessingOrder, Callable[[PlannedFile], int]] = {
+    ProcessingOrder.SIZE: lambda planned: planned.entry.size,
+    ProcessingOrder.DATE: lambda planned: planned.entry.mtime_ns,
+}
+"""Inside a folder. Names are in order anyway; a wider order would hold up everything found."""
 
 
 class Packer:
@@ -60,6 +68,10 @@ class Packer:
 
     def flush(self) -> None:
         """Close the batch that is being filled."""
+        key = _ORDERS.get(self._plan.order)
+        if key is not None:
+            for group in self._groups:
+                group.files.sort(key=key)
         packed = pack_groups(self._groups)
         if packed is not None:
             self.packed.append(packed)
