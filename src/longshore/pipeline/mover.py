@@ -101,14 +101,14 @@ class Mover:
             return scan.run(order.payload, toolbox)
         if order.kind is WorkKind.COPY:
             reply = copying.run(order.payload, toolbox, fresh=order.fresh)
-            return msgspec.structs.replace(reply, debt_seconds=throttle.debt_seconds())
+            return msgspec.structs.replace(reply, owed=throttle.owed())
         if order.kind is WorkKind.FOLDERS:
             return folders.run(order.payload, toolbox)
         if order.kind is WorkKind.ERASE:
             return in_place.erase(order.payload, toolbox)
         if order.kind is WorkKind.CHECK:
             checked = in_place.check(order.payload, toolbox)
-            return msgspec.structs.replace(checked, debt_seconds=throttle.debt_seconds())
+            return msgspec.structs.replace(checked, owed=throttle.owed())
         if order.kind is WorkKind.SPEEDTEST:
             return speedtest.run(order.payload, toolbox)
         if order.kind is WorkKind.RELEASE:
