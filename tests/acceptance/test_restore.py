@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
+from longshore.domain.fidelity import Unkept, encode_unkept
 from tests.servers import Server
 from tests.story import Task, add_copy_task, add_share_pool, created
 from tests.trees import describe, grow
@@ -117,3 +120,25 @@ def test_containers_get_their_files_back(
     (record, *_) = back.files()
     shown = client.get(f"/files/{record['id']}").json()
     assert (shown["in_cache"], shown["state"]) == (1, "live")
+
+
+def test_what_the_archive_could_not_keep_comes_back_from_the_catalogue(
+    server: Server, client: httpx.Client, source: Path, destination: Path
+) -> None:
+    (source / "file").write_text("with more than the archive bears")
+    live = add_share_pool(client, "live", "primary", source)
+    archive = add_share_pool(client, "archive", "offline_archive", destination)
+    move = add_copy_task(client, live, archive, workflow_action="move")
+    move.act("run")
+    assert move.wait()["status"] == "done"
+    (record,) = move.files()
+    unkept = encode_unkept(Unkept(mode=0o751, mtime_ns=1_000_000_000_123_456_789))
+    with closing(sqlite3.connect(server.data_dir / "journal.sqlite", timeout=30)) as journal:
+        journal.execute("UPDATE copies SET lost = ? WHERE file_id = ?", (unkept, record["id"]))
+        journal.commit()
+    back = restore(client, archive)
+    back.act("run")
+    assert back.wait()["status"] == "done", back.execution()
+    state = (source / "file").stat()
+    assert state.st_mode & 0o7777 == 0o751
+    assert state.st_mtime_ns == 1_000_000_000_123_456_789

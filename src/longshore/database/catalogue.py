@@ -243,6 +243,20 @@ def set_state_of(connection: Connection, node_ids: Sequence[int], state: NodeSta
         connection.execute(update(nodes).where(nodes.c.id.in_(node_ids)).values(state=state.value))
 
 
+def unkept_at(
+    connection: Connection, storage: StorageReference, paths: Sequence[bytes]
+) -> dict[bytes, bytes]:
+    """What the live copies at the paths do not bear of their originals, by path."""
+    query = select(copies.c.path, copies.c.lost).where(
+        copies.c.path_key.in_([path_key(path) for path in paths]),
+        copies.c.storage_id == storage.id,
+        copies.c.storage_kind == storage.kind.value,
+        copies.c.live,
+        copies.c.lost.is_not(None),
+    )
+    return {bytes(path): bytes(lost) for path, lost in connection.execute(query)}
+
+
 def copies_of(
     connection: Connection,
     file_ids: Sequence[int],

@@ -65,7 +65,10 @@ def retarget(
                 into = groups.setdefault(key, CopyGroup(source, group.folder, target, []))
                 into.files.append(
                     msgspec.structs.replace(
-                        planned, target_name=name, expected=copy.xxh3_128 if copy else b""
+                        planned,
+                        target_name=name,
+                        expected=copy.xxh3_128 if copy else b"",
+                        unkept=copy.unkept if copy else b"",
                     )
                 )
         batch = pack_groups(list(groups.values()))
@@ -78,6 +81,7 @@ def retarget(
 class _Copy:
     place: Place
     xxh3_128: bytes
+    unkept: bytes  # what it does not bear of the original
 
 
 def _known(connection: Connection, plan: ExecutionPlan, group: CopyGroup) -> dict[bytes, _Copy]:
@@ -87,8 +91,9 @@ def _known(connection: Connection, plan: ExecutionPlan, group: CopyGroup) -> dic
     files = catalogue.files_at(connection, reference, wanted)
     places = catalogue.places_of(connection, list(files.values()))
     hashes = catalogue.hashes_at(connection, reference, wanted)
+    unkept = catalogue.unkept_at(connection, reference, wanted)
     return {
-        path: _Copy(places[file_id], hashes.get(path, b""))
+        path: _Copy(places[file_id], hashes.get(path, b""), unkept.get(path, b""))
         for path, file_id in files.items()
         if file_id in places
     }

@@ -23,7 +23,7 @@ from longshore.domain.outcome import Outcome
 from longshore.pipeline import content, copying, links
 from longshore.pipeline.content import Where, Written, check_unchanged
 from longshore.pipeline.hashing import Hasher
-from longshore.pipeline.keeping import keep, without_link
+from longshore.pipeline.keeping import keep, original, without_link
 from longshore.pipeline.messages import (
     CopyGroup,
     CopyMode,
@@ -227,7 +227,8 @@ class _Slice:
                 return Unfinished(big)
             path = paths.join(self.group.folder, entry.name)
             check_expected(self.planned, hasher.xxh3_128(), path, self.where)
-            lost = keep(file.set_metadata, entry, reader.attributes(), toolbox)
+            kept = original(entry, reader.attributes(), self.planned.unkept)
+            lost = keep(file.set_metadata, *kept, toolbox)
         if entry.links > 1:
             anchored = self._anchor(entry, paths.join(target.path, temporary))
             if anchored is links.Anchored.TAKEN:

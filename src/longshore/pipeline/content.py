@@ -10,7 +10,7 @@ import xxhash
 from longshore.domain.entry import Entry
 from longshore.domain.errors import ErrorKind, RetryClass, Side, Stage, StorageError
 from longshore.pipeline.hashing import Hasher
-from longshore.pipeline.keeping import HOLES, keep, warn_of
+from longshore.pipeline.keeping import HOLES, keep, original, warn_of
 from longshore.pipeline.toolbox import Toolbox
 from longshore.storage.handler import Folder, SourceFile, StagedFile
 
@@ -46,10 +46,12 @@ def write_file(
     path: bytes,
     toolbox: Toolbox,
     where: Where,
+    *,
+    unkept: bytes = b"",
 ) -> tuple[StagedFile, Written]:
     """Stage the opened source, verified and with its metadata; the staged file comes back closed.
 
-    `path` is that of the source, for errors.
+    `path` is that of the source, for errors; `unkept` is what the source does not bear itself.
     """
     hasher = Hasher(toolbox.plan.checksum)
     where.side = Side.SOURCE
@@ -70,7 +72,7 @@ def write_file(
         if toolbox.plan.verify:
             where.stage = Stage.VERIFY
             _read_back(file, entry.size, hasher, path, toolbox)
-        lost = keep(file.set_metadata, entry, attributes, toolbox)
+        lost = keep(file.set_metadata, *original(entry, attributes, unkept), toolbox)
     return file, Written(
         entry=entry, xxh3_128=hasher.xxh3_128(), checksum=hasher.checksum(), lost=lost
     )

@@ -46,6 +46,22 @@ def keep(
     return note_lost(fields, metadata, toolbox) if fields else b""
 
 
+def original(
+    entry: Entry, attributes: Mapping[bytes, bytes] | None, unkept: bytes
+) -> tuple[Entry, Mapping[bytes, bytes] | None]:
+    """The metadata that the file had before a copy lost some of it; `unkept` says what."""
+    if not unkept:
+        return entry, attributes
+    lost = decode_unkept(unkept)
+    values = {name: getattr(lost, name) for name in ("uid", "gid", "mtime_ns", "atime_ns")}
+    known = {name: value for name, value in values.items() if value is not None}
+    if lost.mode is not None:
+        known["mode"] = entry.mode & ~PERMISSION_BITS | lost.mode & PERMISSION_BITS
+    if lost.attributes:
+        attributes = {**(attributes or {}), **lost.attributes}
+    return msgspec.structs.replace(entry, **known), attributes
+
+
 def metadata_of(entry: Entry, attributes: Mapping[bytes, bytes] | None) -> Metadata:
     """The metadata that travels with a file. None: its attributes are not known."""
     return Metadata(

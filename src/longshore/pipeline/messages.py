@@ -129,6 +129,7 @@ class PlannedFile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     mode: CopyMode
     attempts: int = 0  # attempts that failed so far
     expected: bytes = b""  # XXH3-128 that the source has to have; b"" = nobody knows
+    unkept: bytes = b""  # what the source, itself a copy, does not bear: domain.fidelity.Unkept
 
 
 class CopyGroup(msgspec.Struct, frozen=True, array_like=True):

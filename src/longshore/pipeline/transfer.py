@@ -155,7 +155,15 @@ def _stage(
         # By hand: a call of paths.join for each of a million small files would show.
         path = source.path + b"/" + entry.name if source.path else entry.name
         file, written = write_file(
-            reader, entry, group.source, target, temporary, path, toolbox, where
+            reader,
+            entry,
+            group.source,
+            target,
+            temporary,
+            path,
+            toolbox,
+            where,
+            unkept=planned.unkept,
         )
     if links.are_lost(entry, group.source, toolbox):
         written = replace(written, lost=without_link(written.lost, toolbox))
