@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -11,6 +12,8 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 
 PIECE_ROWS = 500  # rows of a long list that are encoded and sent at once, about 250 KiB
+
+DATES_REMEMBERED = 10_000  # pages show the same dates again and again; about 2 MB
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
 
@@ -54,6 +57,7 @@ def _pieces(
     yield b"]}"
 
 
+@lru_cache(maxsize=DATES_REMEMBERED)
 def date(seconds: int | None) -> str | None:
     """Seconds since 1970 as `2019-08-05T14:24:15Z`."""
     if seconds is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Row
@@ -31,33 +32,25 @@ FILTERS = (
 )  # fmt: skip
 
 
+SHOWN = (
+    "id", "name", "comment", "workflow_type", "workflow_action", "source_type",
+    "destination_type", "priority", "conflict_resolution", "action", "activate", "creation_date",
+    "creation_username", "modification_date", "modification_username", "status", "progress",
+    "job_started", "job_finished", "processed_size", "to_process_size", "delete",
+    "local_server_path",
+)  # fmt: skip
+
+_shown_columns = attrgetter(*SHOWN)
+
+
 def render(task: Row[Any]) -> dict[str, object]:
     """The task as the api shows it."""
-    return {
-        "id": task.id,
-        "name": task.name,
-        "comment": task.comment,
-        "workflow_type": task.workflow_type,
-        "workflow_action": task.workflow_action,
-        "source_type": task.source_type,
-        "destination_type": task.destination_type,
-        "priority": task.priority,
-        "conflict_resolution": task.conflict_resolution,
-        "action": task.action,
-        "activate": task.activate,
-        "creation_date": date(task.creation_date),
-        "creation_username": task.creation_username,
-        "modification_date": date(task.modification_date),
-        "modification_username": task.modification_username,
-        "status": task.status,
-        "progress": task.progress,
-        "job_started": date(task.job_started),
-        "job_finished": date(task.job_finished),
-        "processed_size": task.processed_size,
-        "to_process_size": task.to_process_size,
-        "delete": task.delete,
-        "local_server_path": task.local_server_path,
-    }
+    shown: dict[str, object] = dict(zip(SHOWN, _shown_columns(task), strict=True))
+    shown["creation_date"] = date(task.creation_date)
+    shown["modification_date"] = date(task.modification_date)
+    shown["job_started"] = date(task.job_started)
+    shown["job_finished"] = date(task.job_finished)
+    return shown
 
 
 @routes.add(

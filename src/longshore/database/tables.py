@@ -31,8 +31,8 @@ from sqlalchemy import (
     event,
 )
 
-from longshore.database.null_order import null_first_indexes
 from longshore.database.task_counts import triggers as task_count_triggers
+from longshore.database.task_indexes import SORTED_TASKS, null_first_indexes
 
 _NAMING = {
     "pk": "pk_%(table_name)s",
@@ -85,6 +85,20 @@ api_keys = Table(
     Column("key_end", String(4), nullable=False),  # shown behind stars
     Column("scopes", Text, nullable=False),  # JSON list of {controller, action}; [] = everything
     Column("creation_date", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# Answers to requests with an Idempotency-Key, to be given again.
+answers = Table(
+    "answers",
+    state,
+    _id(),  # grows with time
+    Column("request", LargeBinary, nullable=False, unique=True),  # SHA-256 of user, path and key
+    Column("content", LargeBinary, nullable=False),  # SHA-256 of the body that was sent
+    Column("creation_date", BigInteger, nullable=False, index=True),
+    Column("status", Integer),  # null while it is being worked on, which nobody else sees
+    Column("headers", Text),  # JSON
+    Column("body", LargeBinary),
     sqlite_autoincrement=True,
 )
 
@@ -216,21 +230,14 @@ tasks = Table(
 )
 Index("ix_tasks_name", tasks.c.name, tasks.c.id)
 Index("ix_tasks_owner_id", tasks.c.owner_id, tasks.c.id)
-# One user's tasks in the order of each column that people sort and filter by.
-for _name in (
-    "name",
-    "status",
-    "workflow_type",
-    "workflow_action",
-    "priority",
-    "creation_date",
-    "modification_date",
-    "processed_size",
-    "to_process_size",
-    "job_started",
-    "job_finished",
-):
-    Index(f"ix_tasks_owner_id_{_name}", tasks.c.owner_id, tasks.c[_name], tasks.c.id)
+# One user's tasks in the order of each column that people sort and filter by. Where a column has
+# many values, its index carries what is mostly filtered by besides, so that passing over rows and
+# counting them need not look at the rows.
+for _name, _carried in SORTED_TASKS.items():
+    Index(
+        f"ix_tasks_owner_id_{_name}",
+        *[tasks.c[each] for each in ("owner_id", _name, "id", *_carried)],
+    )
 # Rare combinations of what is filtered by most.
 Index(
     "ix_tasks_rare",
@@ -240,6 +247,7 @@ Index(
     tasks.c.workflow_type,
     tasks.c.workflow_action,
     tasks.c.id,
+    tasks.c.name,
 )
 
 # How many tasks of each user have each combination of the columns with few values; kept by

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, false, func, insert, select, update
@@ -103,7 +105,44 @@ _RANGES_FIRST = unindexed(FILTERABLES, DIMENSIONS)
 
 PAGE_ASSUMED = 1_000_000  # rows of a listing without limit
 
-Arrangement = tuple[Filterables, Filterables, ColumnElement[Any]]
+TOTAL_SECONDS = 30.0  # a number of tasks only decides how they are looked for; it may be old
+TOTALS_MAXIMUM = 1_000  # users whose number of tasks is remembered; the oldest goes first
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """What a page is filtered and sorted by, and whether its ids are found before its rows.
+
+    Ids first is right where many rows are looked at for few: indexes alone may do for them.
+    """
+
+    filterables: Filterables
+    sortables: Filterables
+    identity: ColumnElement[Any]
+    ids_first: bool = False
+
+
+class Totals:
+    """How many tasks each user had a moment ago. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[int | None, tuple[int, float]] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, owner_id: int | None, now: float, count: Callable[[], int]) -> int:
+        """The user's number of tasks (None = everybody's), counted where it is not known."""
+        with self._lock:
+            number, until = self._known.get(owner_id, (0, now))
+        if now < until:
+            return number
+        number = count()
+        with self._lock:
+            self._known[owner_id] = number, now + TOTAL_SECONDS
+            self._known.move_to_end(owner_id)
+            if len(self._known) > TOTALS_MAXIMUM:
+                self._known.popitem(last=False)
+        return number
+
 
 SORTABLES: Filterables = {
     **FILTERABLES,
@@ -141,25 +180,31 @@ def counter(owner_id: int | None, page: Page) -> Callable[[Connection], int]:
     return lambda connection: int(connection.execute(statement).scalar_one())
 
 
-def arrangement(owner_id: int | None, page: Page) -> Callable[[Connection, int], Arrangement]:
+def arrangement(
+    owner_id: int | None, page: Page, total: Callable[[Connection], int]
+) -> Callable[[Connection, int], Arrangement]:
     """How to find a page of the matches: by the filters' indexes, or along the order's.
 
     Along the order, a page is full after about limit * tasks / matches rows; by the filters, all
-    matches are looked at. Whichever is less is taken.
+    matches are looked at. Whichever is less is taken. `total` is the number of the tasks.
     """
-    summed = _summed(owner_id)
 
     def arrange(connection: Connection, matches: int) -> Arrangement:
         if not page.filters:
-            return FILTERABLES, SORTABLES, COLUMNS.id
-        everything = int(connection.execute(summed).scalar_one())
+            return Arrangement(FILTERABLES, SORTABLES, COLUMNS.id)
         wanted = page.offset + (PAGE_ASSUMED if page.limit is None else page.limit)
-        if matches * matches > wanted * everything:
-            return _UNINDEXED_FILTERABLES, SORTABLES, COLUMNS.id
+        if matches * matches > wanted * total(connection):
+            return Arrangement(_UNINDEXED_FILTERABLES, SORTABLES, COLUMNS.id)
         by_filters = FILTERABLES if _is_counted(page) else _RANGES_FIRST
-        return by_filters, _COMPUTED_SORTABLES, _COMPUTED_SORTABLES["id"].expression
+        identity = _COMPUTED_SORTABLES["id"].expression
+        return Arrangement(by_filters, _COMPUTED_SORTABLES, identity, ids_first=True)
 
     return arrange
+
+
+def number_of(connection: Connection, owner_id: int | None) -> int:
+    """How many tasks the user has; None = everybody."""
+    return int(connection.execute(_summed(owner_id)).scalar_one())
 
 
 def find(connection: Connection, identifier: str, owner_id: int | None) -> Row[Any] | None:

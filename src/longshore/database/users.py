@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from longshore.database import rows
 from longshore.database.tables import (
@@ -48,8 +48,12 @@ def fetch(connection: Connection, user_id: int) -> User | None:
     return rows.by_id(connection, users, user_id, User)
 
 
+_NAMED = select(users).where(users.c.name == bindparam("name"))
+
+
 def fetch_named(connection: Connection, name: str) -> User | None:
-    return rows.by_name(connection, users, name, User)
+    found = connection.execute(_NAMED, {"name": name}).one_or_none()
+    return None if found is None else User(*found)
 
 
 def everybody(connection: Connection) -> list[User]:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from longshore.callbacks import DEFAULT_LIMITS, Limits
 from longshore.database.connection import Database
+from longshore.database.tasks import Totals
 from longshore.domain.storage import StorageAddress
 from longshore.services.folder_memory import FolderMemory
 from longshore.services.login_memory import LoginMemory
@@ -60,6 +61,7 @@ class Context:
     cors_origins: tuple[str, ...] = ()
     logins: LoginMemory = field(default_factory=LoginMemory)
     folders: FolderMemory = field(default_factory=FolderMemory)
+    task_totals: Totals = field(default_factory=Totals)
     callback_limits: Limits = DEFAULT_LIMITS
     callback_tests: Places = field(default_factory=lambda: Places(CALLBACK_TESTS_MAXIMUM))
 

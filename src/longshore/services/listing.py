@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, Select
 
 from longshore.database.connection import reading
 from longshore.database.query import Filterables, Page, conditions, count, order, paged
+from longshore.database.tasks import Arrangement
 
 ROWS_AT_ONCE = 1_000  # a page up to this size is read whole; longer ones in pieces of it
 
@@ -22,8 +23,8 @@ class Listing:
     rows: Iterator[Row[Any]]
 
 
-Arrange = Callable[[Connection, int], tuple[Filterables, Filterables, ColumnElement[Any]]]
-"""From the number of matches to what is filtered and sorted by: which indexes serve best."""
+Arrange = Callable[[Connection, int], Arrangement]
+"""From the number of matches to how they are found: which indexes serve best."""
 
 
 def listing(
@@ -41,17 +42,26 @@ def listing(
 
     `counted` gives their number in another way than by looking at them.
     """
+    as_given = Arrangement(filterables, sortables, identity)
     with reading(engine) as connection:
         matching = statement.where(conditions(filterables, page.filters))
         total = counted(connection) if counted else count(connection, matching)
-        if arrange is not None:
-            filterables, sortables, identity = arrange(connection, total)
-        wanted = statement.where(conditions(filterables, page.filters))
-        ordered = paged(wanted.order_by(*order(sortables, page.sort, identity)), page)
+        arranged = arrange(connection, total) if arrange and total else as_given
         if page.limit is None or page.limit > ROWS_AT_ONCE:
-            return Listing(total, _streamed(engine, ordered))
-        rows = list(connection.execute(ordered)) if page.limit and total else []
-        return Listing(total, iter(rows))
+            return Listing(total, _streamed(engine, _page_of(statement, page, arranged)))
+        if not page.limit or not total:
+            return Listing(total, iter(()))
+        wanted = _page_of(statement, page, arranged)
+        if arranged.ids_first:
+            ids = wanted.with_only_columns(identity, maintain_column_froms=True).correlate(None)
+            in_order = order(arranged.sortables, page.sort, arranged.identity)
+            wanted = statement.where(identity.in_(ids)).order_by(*in_order)
+        return Listing(total, iter(connection.execute(wanted).all()))
+
+
+def _page_of(statement: Select[Any], page: Page, arranged: Arrangement) -> Select[Any]:
+    wanted = statement.where(conditions(arranged.filterables, page.filters))
+    return paged(wanted.order_by(*order(arranged.sortables, page.sort, arranged.identity)), page)
 
 
 def _streamed(engine: Engine, statement: Select[Any]) -> Iterator[Row[Any]]:

@@ -57,6 +57,12 @@ class TaskInput(Input):
 def index(context: Context, principal: Principal, page: Page, *, everybody: bool) -> Listing:
     """The user's own tasks; with `everybody` an administrator gets those of all users."""
     owner_id = None if everybody and principal.administrator else principal.user_id
+
+    def total(connection: Connection) -> int:
+        return context.task_totals.of(
+            owner_id, context.clock(), lambda: tasks.number_of(connection, owner_id)
+        )
+
     return listing(
         context.database.state,
         tasks.of_owner(owner_id),
@@ -65,7 +71,7 @@ def index(context: Context, principal: Principal, page: Page, *, everybody: bool
         sortables=tasks.SORTABLES,
         identity=tasks.COLUMNS.id,
         counted=tasks.counter(owner_id, page),
-        arrange=tasks.arrangement(owner_id, page),
+        arrange=tasks.arrangement(owner_id, page, total),
     )
 
 

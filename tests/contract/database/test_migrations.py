@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Row, text
 
 from longshore.database import migrate as migrations
-from longshore.database import null_order
+from longshore.database import task_indexes
 from longshore.database.connection import Database, open_sqlite, reading, writing
 
 
@@ -24,7 +24,7 @@ def test_migrations_and_tables_give_the_same_schema(database: Database) -> None:
                     "version_table": migrations.version_table(part),
                     "compare_type": True,
                     "include_name": lambda name, kind, _, part=part: (
-                        (kind != "table" and not str(name).endswith(null_order.SUFFIX))
+                        (kind != "table" and not str(name).endswith(task_indexes.SUFFIX))
                         or name in migrations.PARTS[part].tables
                         or (
                             kind == "table"

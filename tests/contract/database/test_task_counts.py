@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from longshore.database import tasks as task_queries
 from longshore.database.connection import Database, reading, writing
 from longshore.database.query import Page, Sort
 from longshore.database.tables import task_counts, tasks, users
-from longshore.database.tasks import arrangement, counter
+from longshore.database.tasks import arrangement, counter, number_of
 from longshore.services.listing import listing
 
 VALUES: dict[str, list[Any]] = {
@@ -140,6 +141,6 @@ def test_pages_are_the_same_whichever_way_they_are_found(filled: Database) -> No
                     owner_id,
                     page,
                     counted=counter(owner_id, page),
-                    arrange=arrangement(owner_id, page),
+                    arrange=arrangement(owner_id, page, partial(number_of, owner_id=owner_id)),
                 )
                 assert quick == page_of(filled, owner_id, page)

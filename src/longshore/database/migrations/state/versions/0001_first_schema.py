@@ -5,34 +5,54 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from longshore.database.null_order import null_first_indexes
 from longshore.database.task_counts import triggers
+from longshore.database.task_indexes import SORTED_TASKS, null_first_indexes
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
 
-_SORTED = (
-    "name",
-    "status",
-    "workflow_type",
-    "workflow_action",
-    "priority",
-    "creation_date",
-    "modification_date",
-    "processed_size",
-    "to_process_size",
-    "job_started",
-    "job_finished",
-)
-
 
 def _words() -> sa.types.TypeEngine[str]:
     return sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
+def _create_answers() -> None:
+    op.create_table(
+        "answers",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("request", sa.LargeBinary(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("creation_date", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("headers", sa.Text(), nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_answers")),
+        sa.UniqueConstraint("request", name=op.f("uq_answers_request")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_answers_creation_date"), "answers", ["creation_date"], unique=False)
+
+
+def _index_tasks() -> None:
+    for name, carried in SORTED_TASKS.items():
+        columns = ["owner_id", name, "id", *carried]
+        op.create_index(f"ix_tasks_owner_id_{name}", "tasks", columns)
+    op.create_index(
+        "ix_tasks_rare",
+        "tasks",
+        ["owner_id", "status", "priority", "workflow_type", "workflow_action", "id", "name"],
+    )
+
+
 def upgrade() -> None:
+    _create_answers()
     op.create_table(
         "containers",
         sa.Column(
@@ -260,13 +280,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_tasks_name", "tasks", ["name", "id"], unique=False)
     op.create_index("ix_tasks_owner_id", "tasks", ["owner_id", "id"], unique=False)
-    for name in _SORTED:
-        op.create_index(f"ix_tasks_owner_id_{name}", "tasks", ["owner_id", name, "id"])
-    op.create_index(
-        "ix_tasks_rare",
-        "tasks",
-        ["owner_id", "status", "priority", "workflow_type", "workflow_action", "id"],
-    )
+    _index_tasks()
     op.create_table(
         "task_counts",
         sa.Column("owner_id", sa.BigInteger(), nullable=False),
