@@ -74,7 +74,7 @@ def create_app(context: Context) -> FastAPI:
             allow_origins=list(context.cors_origins),
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match"],
-            expose_headers=["ETag", "X-Request-Id"],
+            expose_headers=["ETag", "Idempotency-Replayed", "X-Request-Id"],
         )
     app.add_middleware(RawPath)
     app.add_middleware(RequestId)

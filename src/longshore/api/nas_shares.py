@@ -141,6 +141,7 @@ def _declare(suffix: str, base: str, where: str, missing_filter: str) -> None:
     responses={201: "nas_share", 422: "error"},
     summary="Declare a share of a NAS",
     body="nas_share",
+    holds_secret=True,
 )
 def create(call: Call) -> Response:
     share = nas_shares.create(call.context, call.principal, call.path("nas_id"), call.body)

@@ -18,9 +18,10 @@ class Query:
     """The parameters of one request, in their order; a name may come several times."""
 
     def __init__(self, raw: bytes) -> None:
+        self.raw = raw.decode("latin-1")
         try:
             self._pairs = parse_qsl(
-                raw.decode("latin-1"),
+                self.raw,
                 keep_blank_values=True,
                 errors="surrogateescape",
                 max_num_fields=PARAMETERS_MAXIMUM,

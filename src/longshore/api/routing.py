@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -34,10 +34,15 @@ from longshore.services.context import Context
 from longshore.services.errors import BadRequest, NotFound, Problems, ServiceError
 from longshore.services.input import Input
 from longshore.services.principal import Principal
+from longshore.services.repetition import Answer, answer_once, read_key
+from longshore.services.repetition import Request as Repeatable
 
 BODY_BYTES_MAXIMUM = 1024 * 1024  # a callback's script is the longest field, 64 KiB
 
 PREFIX = "/api/v2"
+
+KEY_HEADER = "idempotency-key"
+KEPT_HEADERS = ("content-type", "etag")  # of an answer that may be given again
 
 InputType = TypeVar("InputType", bound=Input)
 
@@ -73,6 +78,12 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     administrators_only: bool = False
     limit_default: int | None = None
+    holds_secret: bool = False  # the body that is sent or the answer
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it may be sent again under an Idempotency-Key; nothing of secrets is kept."""
+        return self.method == "POST" and not self.holds_secret
 
     @property
     def path_names(self) -> list[str]:
@@ -166,7 +177,11 @@ def handler(
 
     def carry_out(request: Request, raw: bytes) -> Response:
         try:
-            return endpoint(_call(context, operation, request, raw))
+            call = _call(context, operation, request, raw)
+            key = call.headers.get(KEY_HEADER)
+            if key is None or not operation.is_repeatable:
+                return endpoint(call)
+            return _answer_once(call, endpoint, read_key(key), request, raw)
         except ServiceError as error:
             return error_response(error)
         except Exception as error:  # the top of this thread's work
@@ -196,6 +211,22 @@ def _call(context: Context, operation: Operation, request: Request, raw: bytes) 
         raw_path=request.path_params,
         body=_object(raw) if operation.body is not None else {},
     )
+
+
+def _answer_once(
+    call: Call, endpoint: Endpoint, key: str, request: Request, raw: bytes
+) -> Response:
+    """The endpoint's answer, or the one that the same request got before."""
+    path = f"{request.method} {request.scope['path']}?{call.query.raw}"
+
+    def carry_out(context: Context) -> Answer:
+        response = endpoint(replace(call, context=context))
+        kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+        return Answer(response.status_code, kept, bytes(response.body))
+
+    answer = answer_once(call.context, Repeatable(call.principal, path, key, raw), carry_out)
+    repeated = {"Idempotency-Replayed": "true"} if answer.repeated else {}
+    return Response(answer.body, answer.status, {**answer.headers, **repeated})
 
 
 async def _read_body(request: Request, operation: Operation) -> bytes:

@@ -60,6 +60,7 @@ def index_keys(call: Call) -> Response:
     responses={201: "api_key_full", 422: "error"},
     summary="Make an API key; the answer shows it this one time",
     body="api_key_full",
+    holds_secret=True,
 )
 def create_key(call: Call) -> Response:
     made = api_keys.create(call.context, call.principal, call.body)

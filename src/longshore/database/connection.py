@@ -8,11 +8,11 @@ PostgreSQL: one database, so both engines are the same.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -69,18 +69,70 @@ def open_database(url: str | None, data_dir: Path) -> Database:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that sees one state of the database and changes nothing."""
+    larger = _larger_transaction(engine)
+    if larger is not None and larger.connection is not None:
+        yield larger.connection
+        return
     with engine.connect() as connection, connection.begin():
         yield connection
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that commits when the block ends, and leaves nothing behind when it raises."""
+    """A transaction that commits when the block ends, and leaves nothing behind when it raises.
+
+    On the engine of a LargerTransaction it is a part of that one.
+    """
+    larger = _larger_transaction(engine)
+    if larger is not None:
+        with larger.part() as connection:
+            yield connection
+        return
     with (
         engine.connect().execution_options(longshore_writing=True) as connection,
         connection.begin(),
     ):
         yield connection
+
+
+class LargerTransaction:
+    """One transaction out of several: it begins with the first that is written, ends with `with`.
+
+        with LargerTransaction(database.state, begin=first) as larger:
+            ...                 # `writing(larger.engine)`: nothing is committed yet
+            larger.connection   # None if nothing was written; otherwise for what belongs to it
+
+    It commits at the end and leaves nothing behind when the block raises. `begin` is called as the
+    first part of the transaction. One thread uses it.
+    """
+
+    def __init__(self, engine: Engine, *, begin: Callable[[Connection], None]) -> None:
+        self.engine = engine.execution_options(longshore_larger=self)
+        self.connection: Connection | None = None
+        self._engine = engine
+        self._begin = begin
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._open.__enter__()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._open.__exit__(*raised)
+
+    @contextmanager
+    def part(self) -> Iterator[Connection]:
+        """One of the transactions: what it did is undone when its block raises."""
+        if self.connection is None:
+            connection = self._open.enter_context(writing(self._engine))
+            self._begin(connection)
+            self.connection = connection
+        with self.connection.begin_nested():
+            yield self.connection
+
+
+def _larger_transaction(engine: Engine) -> LargerTransaction | None:
+    return engine.get_execution_options().get("longshore_larger")
 
 
 def _sqlite_engine(path: Path, *, synchronous: str) -> Engine:
