@@ -96,12 +96,15 @@ class InProcessExecutor:
     def _taken_back(self, _: asyncio.Future[Completion]) -> None:
         self._under_way -= 1
 
+    def _now(self) -> float:
+        return self.monotonic()
+
     def _present(self) -> Mover:
         if self._mover is None:
             self._mover = Mover(
                 open_storage=self.open_storage,
                 open_filter=lambda plan: None,
-                monotonic=lambda: self.monotonic(),
+                monotonic=self._now,
                 time_ns=time.time_ns,
             )
         return self._mover

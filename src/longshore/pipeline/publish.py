@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from longshore import faults
 from longshore.domain import paths
+from longshore.domain.entry import EntryKind
 from longshore.domain.errors import (
     ErrorKind,
     RetryClass,
@@ -14,8 +15,8 @@ from longshore.domain.errors import (
 )
 from longshore.domain.outcome import Outcome
 from longshore.pipeline.messages import CopyMode
-from longshore.pipeline.planning import by_rule
-from longshore.pipeline.published import OUTCOMES, final_names
+from longshore.pipeline.planning import by_rule, identical
+from longshore.pipeline.published import OUTCOMES, final_names, hash_file, look
 from longshore.pipeline.toolbox import Toolbox, failure_of
 from longshore.pipeline.transfer import Finished, Staged
 
@@ -37,7 +38,10 @@ def publish(staged: Staged, toolbox: Toolbox) -> Finished:
 def _publish(staged: Staged, toolbox: Toolbox) -> Finished:
     mode = staged.mode
     if mode is CopyMode.NEW and not _try_to_commit(staged, staged.planned.target_name):
-        # Something has appeared there since the plan was made.
+        # Something has appeared there since the plan was made, or it could not be listed then.
+        if _stands_already(staged, toolbox):
+            staged.file.abort()
+            return _finished(staged, mode, staged.planned.target_name, Outcome.IDENTICAL)
         decided = by_rule(toolbox.plan.conflict)
         if isinstance(decided, Outcome):
             staged.file.abort()
@@ -60,6 +64,19 @@ def _publish(staged: Staged, toolbox: Toolbox) -> Finished:
     )
 
 
+def _stands_already(staged: Staged, toolbox: Toolbox) -> bool:
+    """Whether the very same file is in the way: as such it is never doubled by a rule."""
+    name, entry = staged.planned.target_name, staged.written.entry
+    standing = look(staged.target, name)
+    resolution = toolbox.resolution_of(staged.group.source)
+    if standing is None or not identical(entry, standing, resolution):
+        return False
+    if entry.kind is EntryKind.SYMLINK:
+        return True
+    with staged.target.open(name) as file:
+        return hash_file(file, toolbox).xxh3_128() == staged.written.xxh3_128
+
+
 def _try_to_commit(staged: Staged, name: bytes) -> bool:
     """Publish under a free name; False when it is taken."""
     try:
@@ -71,10 +88,12 @@ def _try_to_commit(staged: Staged, name: bytes) -> bool:
     return True
 
 
-def _finished(staged: Staged, mode: CopyMode, name: bytes) -> Finished:
+def _finished(
+    staged: Staged, mode: CopyMode, name: bytes, outcome: Outcome | None = None
+) -> Finished:
     return Finished(
         entry=staged.written.entry,
-        outcome=OUTCOMES[mode],
+        outcome=outcome or OUTCOMES[mode],
         target_name=name,
         xxh3_128=staged.written.xxh3_128,
         checksum=staged.written.checksum,

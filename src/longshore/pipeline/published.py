@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError
 from longshore.domain.outcome import Outcome
+from longshore.domain.task import ConflictResolution
 from longshore.pipeline.hashing import Hasher
 from longshore.pipeline.messages import CopyMode, PlannedFile
 from longshore.pipeline.planning import Verdict, identical, verdict
@@ -41,21 +42,22 @@ def find_published(
 ) -> Published | None:
     """The published file with this source's size, time and content, if there is one.
 
-    `resolution` is the step in nanoseconds in which the destination keeps times.
+    `resolution` is the step in nanoseconds in which the destination keeps times. The source counts
+    as it is now: an attempt before a crash may have read it later than the scan.
     """
-    for name in final_names(planned.target_name, mode):
+    entry = _as_it_is(planned.entry, source)
+    late = mode is CopyMode.NEW and not fresh and toolbox.plan.conflict is ConflictResolution.RENAME
+    for name, how in _candidates(planned.target_name, mode, renamed_late=late):
         standing = look(target, name)
         if standing is None:
             return None
-        if not identical(planned.entry, standing, resolution):
-            if mode is CopyMode.RENAME:
-                continue
-            return None
-        hashes = _equal_content(planned.entry, source, target, name, toolbox)
+        if not identical(entry, standing, resolution):
+            continue
+        hashes = _equal_content(entry, source, target, name, toolbox)
         if hashes is not None:
             return Published(
-                entry=planned.entry,
-                outcome=Outcome.IDENTICAL if fresh else OUTCOMES[mode],
+                entry=entry,
+                outcome=Outcome.IDENTICAL if fresh else OUTCOMES[how],
                 name=name,
                 xxh3_128=hashes.xxh3_128(),
                 checksum=hashes.checksum(),
@@ -68,6 +70,25 @@ OUTCOMES = {
     CopyMode.OVERWRITE: Outcome.OVERWRITTEN,
     CopyMode.RENAME: Outcome.RENAMED,
 }
+
+
+def _as_it_is(entry: Entry, source: Folder) -> Entry:
+    present = look(source, entry.name)
+    return present if present is not None and present.kind is entry.kind else entry
+
+
+def _candidates(
+    name: bytes, mode: CopyMode, *, renamed_late: bool
+) -> Iterator[tuple[bytes, CopyMode]]:
+    """Names under which an attempt may have published the file, and in which mode it did so.
+
+    One that was `renamed_late` found its name taken only when it published.
+    """
+    for each in final_names(name, mode):
+        yield each, mode
+    if renamed_late:
+        for each in final_names(name, CopyMode.RENAME):
+            yield each, CopyMode.RENAME
 
 
 def final_names(name: bytes, mode: CopyMode) -> Iterator[bytes]:

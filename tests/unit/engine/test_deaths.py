@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -94,26 +95,24 @@ def test_deaths_are_forgotten_once_a_mover_comes_back_from_the_work(
     workshop: Workshop, task: Task
 ) -> None:
     """A batch of many slices may meet more deaths than one that dies at once."""
-    deaths = 0
-    copies = 0
+    orders: Counter[int] = Counter()
     hours = itertools.count(0.0, 3600.0)
 
     def die_every_second_time(point: str, detail: bytes) -> None:
-        nonlocal deaths, copies
         if point != "mover.order":
             return
         copying = detail == b"COPY"
         # An hour between two looks at the clock: each slice ends after its first file.
         workshop.executor.monotonic = hours.__next__ if copying else time.monotonic
         if copying:
-            copies += 1
-            if copies % 2:
-                deaths += 1
+            work_id = workshop.executor.orders[-1].work_id
+            orders[work_id] += 1
+            if orders[work_id] % 2:
                 raise Crash
 
     with reaching(die_every_second_time):
         execution_id = run_to_end(workshop, task)
-    assert deaths >= DEATHS_MAXIMUM
+    assert max(orders.values()) // 2 >= DEATHS_MAXIMUM
     assert outcomes(workshop.database, execution_id) == {Outcome.COPIED: FILES}
     batches = {each.work_id for each in workshop.executor.orders if each.kind is WorkKind.COPY}
     assert len(batches) == -(-FILES // workshop.config.batch_files_maximum), "one was split"
