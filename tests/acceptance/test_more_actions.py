@@ -116,3 +116,23 @@ def test_dates_are_reset_when_that_is_asked(
     assert all(path.lstat().st_mtime > begun for path in destination.rglob("*"))
     assert staged_left(destination) == []
     assert len(list(destination.rglob("*.dat"))) == 20
+
+
+def test_a_byte_range_of_a_file_is_copied_and_recorded_as_such(
+    client: httpx.Client, source: Path, destination: Path
+) -> None:
+    content = bytes(range(256)) * 400
+    (source / "film").write_bytes(content)
+    live = add_share_pool(client, "live", "primary", source)
+    name = client.get(f"/pools/{live}").json()["name"]
+    archive = add_share_pool(client, "archive", "offline_archive", destination)
+    task = add_task(
+        client, "offline_archive", "copy", file_path=f"/{name}/film", range=[1000, 51_000]
+    )
+    created(client.post(f"/tasks/{task.id}/task_destinations", json={"pool_id": archive}))
+    add_option(task, "rename_to", "clip")
+    task.act("run")
+    assert task.wait()["status"] == "done", task.execution()
+    assert (destination / "clip").read_bytes() == content[1000:51_000]
+    (record,) = task.files()
+    assert (record["outcome"], record["size"], record["id"]) == ("copied", 50_000, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
 
 from longshore.database.journal import Counters
 from longshore.database.tables import (
@@ -163,6 +163,32 @@ def executions_with_status(
     return connection.execute(query).all()
 
 
+def _shows(execution_id: int) -> ColumnElement[bool]:
+    """The task that shows the execution as its present one, found by its id."""
+    of_task = select(task_executions.c.task_id).where(task_executions.c.id == execution_id)
+    return and_(tasks.c.id == of_task.scalar_subquery(), tasks.c.execution_id == execution_id)
+
+
+def adopt_priorities(connection: Connection, statuses: Sequence[TaskStatus]) -> dict[int, int]:
+    """Take over priorities that were changed while an execution waits or runs; the new ones."""
+    query = (
+        select(task_executions.c.id, tasks.c.priority)
+        .join(tasks, tasks.c.id == task_executions.c.task_id)
+        .where(
+            task_executions.c.status.in_([status.value for status in statuses]),
+            task_executions.c.priority != tasks.c.priority,
+        )
+    )
+    changed = {row.id: row.priority for row in connection.execute(query)}
+    for execution_id, priority in changed.items():
+        connection.execute(
+            update(task_executions)
+            .where(task_executions.c.id == execution_id)
+            .values(priority=priority)
+        )
+    return changed
+
+
 def create_execution(
     connection: Connection,
     execution_id: int,
@@ -237,9 +263,7 @@ def set_status(
         .values(status=status.value, log_time=now, reason=reason, **ended)
     )
     connection.execute(
-        update(tasks)
-        .where(tasks.c.execution_id == execution_id)
-        .values(status=status.value, **ended)
+        update(tasks).where(_shows(execution_id)).values(status=status.value, **ended)
     )
 
 
@@ -269,9 +293,7 @@ def set_progress(
             **sizes,
         )
     )
-    connection.execute(
-        update(tasks).where(tasks.c.execution_id == execution_id).values(progress=progress, **sizes)
-    )
+    connection.execute(update(tasks).where(_shows(execution_id)).values(progress=progress, **sizes))
 
 
 def append_log(
@@ -299,7 +321,7 @@ def append_log(
 
 def shows(connection: Connection, execution_id: int) -> bool:
     """Whether a task shows this execution as its present one."""
-    query = select(tasks.c.id).where(tasks.c.execution_id == execution_id)
+    query = select(tasks.c.id).where(_shows(execution_id))
     return connection.execute(query).first() is not None
 
 

@@ -55,6 +55,9 @@ SUPPORTED_OPTIONS = frozenset(
         OptionType.TASK_TEMPLATE,
     }
 )
+RANGED = frozenset({WorkflowAction.COPY, WorkflowAction.RESTORE})
+"""Actions that may take a byte range of a file."""
+
 BACKUPS = frozenset({WorkflowAction.FULL_BACKUP, WorkflowAction.INCREMENTAL_BACKUP})
 BASE_EXECUTIONS_MAXIMUM = 10_000  # backups one incremental one may build upon: decades of nights
 
@@ -192,6 +195,9 @@ def _check(
         raise CannotStart(
             f"{workflow_type.value} {action.value} does not go from {source_type.value}{towards}"
         )
+    ranged = any(source.range_last for source in sources)
+    if ranged and (action not in RANGED or not destinations):
+        raise CannotStart("a byte range goes with copy and with restore to a destination only")
     return source_type, destination_type
 
 
@@ -224,6 +230,8 @@ def _sources(
             root_id=source.root_id,
             optional=source.optional,
             destination=index,
+            range_first=source.range_first,
+            range_last=source.range_last,
         )
         for index, path in enumerate([target.path for target in targets] or [b""])
         for source in sources

@@ -145,7 +145,11 @@ class Controller:
     def _admit(self, floor: Floor) -> Reason | None:
         """Take executions out of the queue as long as nothing is full; what is full now."""
         with floor.state() as connection:
+            changed = runs.adopt_priorities(connection, list(RUNNING))
             waiting = runs.executions_with_status(connection, [TaskStatus.IN_QUEUE])
+        for execution_id, priority in changed.items():
+            if execution_id in floor.runs:
+                floor.runs[execution_id].priority = priority
         for row in waiting:
             if row.id in floor.runs:
                 continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ class End:
     path: bytes
     prefix: bytes  # under which a source appears at the destination, besides its own name
     optional: bool
+    range_first: int = 0
+    range_last: int = 0  # 0 = no range
 
 
 def check_apart(source: End, destination: End) -> None:
@@ -80,8 +82,19 @@ def every_root(connection: Connection, config: Config) -> list[End]:
 
 def ends(connection: Connection, row: Row[Any], task: runs.TaskRow, config: Config) -> list[End]:
     """The storages behind one source or destination: a pool may have several."""
-    if getattr(row, "range_first", None) is not None:
-        raise CannotStart("this version cannot run a task with a byte range")
+    return [_with_range(end, row) for end in _whole_ends(connection, row, task, config)]
+
+
+def _with_range(end: End, row: Row[Any]) -> End:
+    first, last = getattr(row, "range_first", None), getattr(row, "range_last", None)
+    if first is None or last is None:
+        return end
+    return replace(end, range_first=first, range_last=last)
+
+
+def _whole_ends(
+    connection: Connection, row: Row[Any], task: runs.TaskRow, config: Config
+) -> list[End]:
     if row.container_id is not None:
         return [_container(connection, row, task, config)]
     if row.pool_id is None:

@@ -189,6 +189,8 @@ class Recorder:
             chosen, key=lambda i: (records[i].source, records[i].folder)
         ):
             indexes = list(group)
+            if self.plan.sources[source].range_last:
+                continue  # a part of a file is no copy of it
             root_id = self.plan.sources[source].root_id
             if root_id is None:
                 yield from self._found_by_copy(connection, source, folder, records, indexes)

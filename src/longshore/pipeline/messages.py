@@ -55,6 +55,8 @@ class Source(msgspec.Struct, frozen=True, array_like=True):
     root_id: int | None  # catalogue root its files belong to
     optional: bool  # one of several storages of a pool: the path may lie on another of them
     destination: int = 0  # index into the plan's destinations: each pair is a source of its own
+    range_first: int = 0  # only these bytes of a single file
+    range_last: int = 0  # not included; 0 = the whole file
 
 
 class Destination(msgspec.Struct, frozen=True, array_like=True):

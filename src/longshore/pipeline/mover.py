@@ -22,6 +22,7 @@ from longshore.pipeline.listing import KeptListings
 from longshore.pipeline.messages import (
     ExecutionPlan,
     Reply,
+    Source,
     WorkKind,
     WorkOrder,
     decode_plan,
@@ -29,6 +30,7 @@ from longshore.pipeline.messages import (
 from longshore.pipeline.throttle import Throttle
 from longshore.pipeline.toolbox import BUFFER_BYTES, Dispatch, Toolbox
 from longshore.storage.handler import StorageHandler
+from longshore.storage.wrappers.ranged import RangedStorage
 
 PLANS_KEPT = 8  # executions a mover holds open files and callback workers for; more are reopened
 
@@ -130,13 +132,19 @@ class Mover:
             plan = decode_plan(encoded)
             opened = _Opened(
                 plan=plan,
-                sources=[self.open_storage(source.storage) for source in plan.sources],
+                sources=[self._open_source(source) for source in plan.sources],
                 destinations=[self.open_storage(each.storage) for each in plan.destinations],
             )
         self._opened[encoded] = opened
         while len(self._opened) > PLANS_KEPT:
             self._opened.popitem(last=False)[1].close()
         return opened
+
+    def _open_source(self, source: Source) -> StorageHandler:
+        storage = self.open_storage(source.storage)
+        if not source.range_last:
+            return storage
+        return RangedStorage(storage, source.range_first, source.range_last)
 
     def _chain(self, opened: _Opened) -> FilterChain | None:
         """The execution's callbacks; their workers start with the first file to be asked about."""
