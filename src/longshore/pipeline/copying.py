@@ -22,7 +22,7 @@ from longshore.domain.errors import (
     StorageError,
     StorageUnavailable,
 )
-from longshore.domain.outcome import Outcome
+from longshore.domain.outcome import WRITTEN, Outcome
 from longshore.domain.task import WorkflowAction
 from longshore.pipeline import big, transfer
 from longshore.pipeline.messages import (
@@ -37,7 +37,7 @@ from longshore.pipeline.messages import (
 from longshore.pipeline.packing import SEGMENT_BYTES, pack_groups
 from longshore.pipeline.publish import publish
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
-from longshore.pipeline.transfer import Finished, Staged
+from longshore.pipeline.transfer import Again, Finished, Staged
 from longshore.storage.handler import Folder
 
 ATTEMPTS_MAXIMUM = 4  # of one file, for errors that may pass
@@ -63,6 +63,7 @@ class _Slice:
     records: list[Record] = field(default_factory=list)
     staged: list[Staged] = field(default_factory=list)  # written, waiting to be published
     opened: list[Folder] = field(default_factory=list)  # their folders
+    recognised: set[int] = field(default_factory=set)  # sources of what an earlier attempt wrote
     retried: set[int] = field(default_factory=set)  # places of files worth another attempt
     bytes_copied: int = 0
     size_change: int = 0
@@ -134,6 +135,8 @@ class _Slice:
                 faults.at("mover.staged")
                 self.bytes_copied += result.bytes_copied
             elif isinstance(result, Finished):
+                if result.outcome in WRITTEN:
+                    self.recognised.add(group.source)
                 self._record(group, planned, result)
             else:
                 self._fail(group, planned, result.failure, again=True)
@@ -159,19 +162,41 @@ class _Slice:
             return
         faults.at("mover.before_durable")
         sources = {staged.group.source for staged in self.staged}
-        self.toolbox.make_durable(sources)
-        faults.at("mover.before_publish")
-        results = [publish(staged, self.toolbox) for staged in self.staged]
-        self.toolbox.make_durable(sources)
+        try:
+            self.toolbox.make_durable(sources)
+            faults.at("mover.before_publish")
+            results = [self._publish_one(staged) for staged in self.staged]
+            self.toolbox.make_durable(sources)
+        except StorageUnavailable:
+            raise
+        except StorageError as error:
+            # Nobody knows which of them the medium has lost: all are made once more.
+            failure = failure_of(error, Stage.PUBLISH, Side.DESTINATION)
+            results = [Again(failure) for _ in self.staged]
+            for staged in self.staged:
+                staged.file.abort()
         faults.at("mover.after_publish")
         for staged, result in zip(self.staged, results, strict=True):
-            self._record(staged.group, staged.planned, result)
+            if isinstance(result, Again):
+                self._fail(staged.group, staged.planned, result.failure, again=True)
+            else:
+                self._record(staged.group, staged.planned, result)
         self.staged.clear()
+
+    def _publish_one(self, staged: Staged) -> Finished | Again:
+        try:
+            return publish(staged, self.toolbox)
+        except StorageUnavailable:
+            raise
+        except StorageError as error:
+            return Again(failure_of(error, Stage.PUBLISH, Side.DESTINATION))
 
     def _secure_identical(self) -> None:
         """What was found equal may have been written just before a crash, by an earlier attempt."""
-        found = {r.source for r in self.records if r.outcome is Outcome.IDENTICAL}
-        if found and self.toolbox.plan.action is WorkflowAction.MOVE:
+        found = set(self.recognised)
+        if self.toolbox.plan.action is WorkflowAction.MOVE:
+            found |= {r.source for r in self.records if r.outcome is Outcome.IDENTICAL}
+        if found:
             self.toolbox.make_durable(found)
 
     def _record(self, group: CopyGroup, planned: PlannedFile, result: Finished) -> None:

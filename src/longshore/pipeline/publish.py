@@ -17,12 +17,15 @@ from longshore.domain.outcome import Outcome
 from longshore.pipeline.messages import CopyMode
 from longshore.pipeline.planning import by_rule, identical
 from longshore.pipeline.published import OUTCOMES, final_names, hash_file, look
-from longshore.pipeline.toolbox import Toolbox, failure_of
+from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
 from longshore.pipeline.transfer import Finished, Staged
 
 
 def publish(staged: Staged, toolbox: Toolbox) -> Finished:
-    """Publish one staged file; on failure the staged file is removed."""
+    """Publish one staged file; on failure the staged file is removed.
+
+    Errors that may pass are raised: the publication may even have happened.
+    """
     try:
         finished = _publish(staged, toolbox)
         faults.at("mover.published")
@@ -31,6 +34,8 @@ def publish(staged: Staged, toolbox: Toolbox) -> Finished:
         raise
     except StorageError as error:
         staged.file.abort()
+        if may_try_again(error):
+            raise
         failure = failure_of(error, Stage.PUBLISH, Side.DESTINATION)
         return Finished(entry=staged.written.entry, outcome=Outcome.FAILED, failure=failure)
 
