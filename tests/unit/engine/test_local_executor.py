@@ -1,0 +1,109 @@
+"""Mover processes: they answer, they are replaced when they die, and none outlives the executor."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from longshore import faults
+from longshore.bootstrap import process_command
+from longshore.engine.executors import MoverDied
+from longshore.engine.executors.local import LocalExecutor
+from longshore.pipeline.messages import ScanReply, WorkKind, WorkOrder, encode, first_scan
+from tests.pipelines import Bench
+from tests.servers import wait_until
+from tests.trees import grow
+
+FILES = 3
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    grow(bench.source, FILES)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make this file, and the next mover dies before it replies."""
+    claim = tmp_path / "claim"
+    point = {"point": "mover.reply", "act": "kill", "claim": str(claim)}
+    monkeypatch.setenv(faults.VARIABLE, json.dumps({"points": [point]}))
+    monkeypatch.setenv("LONGSHORE_DATA_DIR", str(tmp_path))
+    return claim
+
+
+def scan(bench: Bench) -> WorkOrder:
+    plan = bench.plan()
+    payload = encode(first_scan(plan))
+    return WorkOrder(work_id=1, kind=WorkKind.SCAN, plan=encode(plan), payload=payload, fresh=True)
+
+
+def movers() -> list[psutil.Process]:
+    found = psutil.Process().children()
+    return [each for each in found if each.is_running() and "mover" in each.cmdline()]
+
+
+def with_movers(
+    tmp_path: Path, count: int, work: Callable[[LocalExecutor], Awaitable[None]]
+) -> None:
+    async def live() -> None:
+        executor = LocalExecutor(
+            command=process_command("mover", str(os.getpid())), data_dir=tmp_path, count=count
+        )
+        await executor.start()
+        try:
+            await work(executor)
+        finally:
+            await executor.stop(timeout_seconds=0)
+
+    asyncio.run(live())
+    wait_until(lambda: not movers(), "the movers to end", 10)
+
+
+def test_mover_that_dies_fails_its_order_only_and_is_replaced(
+    tmp_path: Path, bench: Bench, claim: Path
+) -> None:
+    async def work(executor: LocalExecutor) -> None:
+        claim.touch()
+        with pytest.raises(MoverDied):
+            await executor.submit(scan(bench))
+        assert not claim.exists()
+        while not executor.free():
+            await executor.wait_free()
+        completion = await executor.submit(scan(bench))
+        assert isinstance(completion.reply, ScanReply)
+
+    with_movers(tmp_path, 1, work)
+
+
+def test_idle_mover_that_is_killed_is_replaced(tmp_path: Path, bench: Bench, claim: Path) -> None:
+    async def work(executor: LocalExecutor) -> None:
+        (before,) = movers()
+        before.send_signal(signal.SIGKILL)
+        while not [each for each in movers() if each.pid != before.pid] or not executor.free():
+            await asyncio.sleep(0.01)
+        completion = await executor.submit(scan(bench))
+        assert isinstance(completion.reply, ScanReply)
+
+    with_movers(tmp_path, 1, work)
+
+
+def test_order_is_refused_while_no_mover_is_free(tmp_path: Path, bench: Bench, claim: Path) -> None:
+    async def work(executor: LocalExecutor) -> None:
+        under_way = executor.submit(scan(bench))
+        assert executor.free() == 0
+        with pytest.raises(RuntimeError, match="no mover is free"):
+            executor.submit(scan(bench))
+        await under_way
+
+    with_movers(tmp_path, 1, work)
