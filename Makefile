@@ -7,7 +7,7 @@ PYTEST_WORKERS ?= auto
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test serve format lint types lock bench-callbacks bench-scale clean
+.PHONY: help setup demo test serve format lint types lock bench-api bench-callbacks bench-scale clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,10 @@ lint: setup ## check format and lint rules
 
 types: setup ## check the types
 	@$(BIN)/mypy
+
+bench-api: setup ## measure pages out of a million tasks, on SQLite and on PostgreSQL
+	@$(BIN)/python -m benchmarks.bench_api --database sqlite
+	@$(BIN)/python -m benchmarks.bench_api --database postgresql
 
 lock: setup ## pin the dependencies again, with hashes and without index addresses
 	@echo 'uv==$(shell $(BIN)/uv --version 2>/dev/null | cut -d" " -f2)' | $(BIN)/uv pip compile --quiet --universal --generate-hashes \
