@@ -14,15 +14,17 @@ from schemathesis.specs.openapi.checks import ignored_auth, positive_data_accept
 
 from longshore.api.app import all_routes, create_app
 from longshore.database.connection import open_database
+from tests.api.client import TestClient
 from tests.api.conftest import ADMINISTRATOR, USER, add_users, context_over
 
-EXAMPLES = {"administrator": 5, "user": 2, "nobody": 1}
-LOGINS = {"administrator": ADMINISTRATOR, "user": USER, "nobody": None}
-OPERATIONS = sorted(
-    (operation.path, operation.method)
+EXAMPLES = {"administrator": 5, "user": 2, "key of one scope": 1, "nobody": 1}
+LOGINS = {"administrator": ADMINISTRATOR, "user": USER}
+SCOPE = {"controller": "tasks", "action": "index"}
+SCOPES = {
+    (operation.path, operation.method): (operation.controller, operation.action)
     for routes in all_routes()
     for operation, _ in routes.operations
-)
+}
 # The contract's schemas say less than its texts: bounds, formats, fields that are needed. A request
 # that fits the schema alone may be refused. After several wrong logins the answer is 429; that
 # nobody gets anywhere without a login is checked below.
@@ -40,25 +42,40 @@ def published(tmp_path_factory: pytest.TempPathFactory, migrated_files: Path) ->
     database.dispose()
 
 
-@pytest.mark.parametrize(("path", "method"), OPERATIONS)
-def test_answers_fit_the_document(published: Any, path: str, method: str) -> None:
-    for name in LOGINS:
-        check(published[path][method], name)
+@pytest.fixture(scope="module")
+def key(published: Any) -> str:
+    """An API key of a user that is good for nothing but listing tasks."""
+    client = TestClient(published.app)
+    client.auth = USER
+    body = {"name": "lists", "api_key_scopes": [SCOPE]}
+    made = client.post("/api/v2/users/me/api_keys", json=body)
+    assert made.status_code == 201, made.text
+    return str(made.json()["key"])
 
 
-def check(operation: Any, name: str) -> None:
-    """Some requests for the operation, by one of the logins."""
+@pytest.mark.parametrize(("path", "method"), sorted(SCOPES))
+def test_answers_fit_the_document(published: Any, key: str, path: str, method: str) -> None:
+    operation = published[path][method]
+    for name, login in LOGINS.items():
+        check(operation, EXAMPLES[name], auth=login)
+    covered = SCOPES[path, method] == (SCOPE["controller"], SCOPE["action"])
+    bearer = {"Authorization": f"Bearer {key}"}
+    check(operation, EXAMPLES["key of one scope"], only=200 if covered else 403, headers=bearer)
+    check(operation, EXAMPLES["nobody"], only=401)
+
+
+def check(operation: Any, examples: int, *, only: int | None = None, **credential: Any) -> None:
+    """Some requests for the operation; `only` is the one status that they may be answered with."""
 
     @seed(1)
     @settings(
-        max_examples=EXAMPLES[name],
+        max_examples=examples,
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy())
     def answers_fit(case: Any) -> None:
-        answer = case.call_and_validate(auth=LOGINS[name], excluded_checks=NOT_CHECKED)
-        if LOGINS[name] is None:
-            assert answer.status_code == 401
+        answer = case.call_and_validate(**credential, excluded_checks=NOT_CHECKED)
+        assert only is None or answer.status_code == only
 
     answers_fit()
