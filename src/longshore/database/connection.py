@@ -46,8 +46,7 @@ class Database:
 def open_sqlite(data_dir: Path) -> Database:
     """The database in the data directory's two files, which are made when missing."""
     return Database(
-        state=_sqlite_engine(data_dir / STATE_FILE, synchronous="FULL"),
-        journal=_sqlite_engine(data_dir / JOURNAL_FILE, synchronous="NORMAL"),
+        state=_sqlite_engine(data_dir / STATE_FILE), journal=_sqlite_engine(data_dir / JOURNAL_FILE)
     )
 
 
@@ -135,7 +134,7 @@ def _larger_transaction(engine: Engine) -> LargerTransaction | None:
     return engine.get_execution_options().get("longshore_larger")
 
 
-def _sqlite_engine(path: Path, *, synchronous: str) -> Engine:
+def _sqlite_engine(path: Path) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         pool_size=POOL_CONNECTIONS,
@@ -148,7 +147,7 @@ def _sqlite_engine(path: Path, *, synchronous: str) -> Engine:
         connection.isolation_level = None  # transactions begin where `begin` below says so
         for pragma in (
             "journal_mode = WAL",
-            f"synchronous = {synchronous}",
+            "synchronous = FULL",  # a commit that returned survives a power loss
             "foreign_keys = ON",
             "temp_store = MEMORY",
             "cache_size = -16000",  # KiB per connection

@@ -1,10 +1,10 @@
 """All tables. `state` and `journal` are two files on SQLite and one database on PostgreSQL.
 
     state     what people declare and ask for: users, storages, tasks, executions, jobs.
-              Every commit is durable before it is acknowledged (SQLite: synchronous FULL).
     journal   what the engine does: lease, work items, counters, per-file records, catalogue.
-              A commit lost in a power failure is repaired by doing the work item again, which
-              recognises what it finds finished (SQLite: synchronous NORMAL).
+
+A commit is durable when it returns (SQLite: synchronous FULL), in the journal too: the source of a
+move is removed because its copies are on record, so that record must not be lost with the power.
 
 No statement joins across the two. Dates are whole seconds since 1970 (UTC), times of files are
 nanoseconds since 1970, sizes are bytes, names and paths are the storage's bytes.

@@ -145,6 +145,9 @@ class _Settling:
             if rest is not None and isinstance(self.returned.completion, Completion):
                 # It may be the rest of a folder that this mover keeps open.
                 self.run.movers[rest.id] = self.returned.completion.mover
+            if rest is not None and reply.retry_after_seconds:
+                at = self.floor.monotonic() + reply.retry_after_seconds
+                self.run.not_before[rest.id] = at
 
         return learn
 

@@ -103,7 +103,7 @@ class _Slice:
                 self.planned.mode,
                 attempts,
             )
-            pause = copying.pause_seconds(self.planned, self.toolbox)
+            pause = copying.pause_seconds(self.planned.attempts, self.toolbox)
             return self._reply([], self._rest(again, None), retry_after_seconds=pause)
         self._drop_staged()
         result = Finished(entry=self.planned.entry, outcome=Outcome.FAILED, failure=failure)

@@ -145,7 +145,7 @@ class _Slice:
         self, group: CopyGroup, planned: PlannedFile, failure: FileFailure, *, again: bool
     ) -> None:
         if again and planned.attempts + 1 < ATTEMPTS_MAXIMUM:
-            pause = pause_seconds(planned, self.toolbox)
+            pause = pause_seconds(planned.attempts, self.toolbox)
             self.retry_after_seconds = max(self.retry_after_seconds, pause)
             self.retried.add(planned.place)
         else:
@@ -227,9 +227,9 @@ class _Slice:
         return msgspec.structs.replace(planned, attempts=planned.attempts + 1)
 
 
-def pause_seconds(planned: PlannedFile, toolbox: Toolbox) -> float:
-    """How long to wait before the next attempt of a file that has failed now."""
-    pause: float = RETRY_SECONDS * 2**planned.attempts
+def pause_seconds(attempts: int, toolbox: Toolbox) -> float:
+    """How long to wait before the next attempt of what failed so often before, and now."""
+    pause: float = RETRY_SECONDS * 2**attempts
     return pause * toolbox.random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)
 
 

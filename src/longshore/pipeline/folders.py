@@ -46,11 +46,28 @@ def run(payload: bytes, toolbox: Toolbox) -> FolderReply:
         except StorageError as error:
             records.append(_failed(found, error, work.next_place + settled, toolbox))
         settled += 1
-    if lost is None:
-        toolbox.make_durable({found.source for found in done})
+    if lost is None and done:
+        lost = _secure(done, toolbox)
+        if lost is not None:
+            # What is not durable is not done: everything of this slice is done again.
+            return FolderReply([], [], _pack(work), toolbox.warnings, lost)
     rest = FoldersWork(work.folders[: len(work.folders) - settled], work.next_place + settled)
-    remaining = PackedWork(len(rest.folders), 0, encode(rest)) if rest.folders else None
-    return FolderReply(done, records, remaining, toolbox.warnings, lost)
+    return FolderReply(done, records, _pack(rest), toolbox.warnings, lost)
+
+
+def _secure(done: list[FoundFolder], toolbox: Toolbox) -> Lost | None:
+    """Make the metadata durable; the storage is lost if that fails."""
+    try:
+        toolbox.make_durable({found.source for found in done})
+    except StorageUnavailable as error:
+        return lost_storage(error, done[0].source, toolbox)
+    except StorageError as error:
+        return Lost(Side.DESTINATION, failure_of(error, Stage.PUBLISH, Side.DESTINATION))
+    return None
+
+
+def _pack(work: FoldersWork) -> PackedWork | None:
+    return PackedWork(len(work.folders), 0, encode(work)) if work.folders else None
 
 
 def _settle(found: FoundFolder, toolbox: Toolbox) -> bytes:

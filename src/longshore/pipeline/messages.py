@@ -106,6 +106,7 @@ class ScanFolder(msgspec.Struct, frozen=True, array_like=True):
     target: bytes  # the folder it becomes, in the destination storage
     after: bytes = b""
     only: bytes = b""
+    attempts: int = 0  # attempts to list it that failed so far
 
 
 class ScanWork(msgspec.Struct, frozen=True, array_like=True):
@@ -230,6 +231,7 @@ class ScanReply(msgspec.Struct, frozen=True, array_like=True):
     gave_up: str = ""  # why a callback ended the execution
     links: list[PackedWork] = []  # links work, held until everything is copied
     listed: list[Listed] = []  # of the action scan: what is not among the names has vanished
+    retry_after_seconds: float = 0.0  # when what remains is worth another attempt
 
 
 class StorageBytes(msgspec.Struct, frozen=True, array_like=True):

@@ -33,7 +33,7 @@ from longshore.domain.outcome import Outcome
 from longshore.domain.task import WorkflowAction
 from longshore.hooks import FileRequest, HookFailed
 from longshore.pipeline import links
-from longshore.pipeline.copying import lost_storage
+from longshore.pipeline.copying import ATTEMPTS_MAXIMUM, lost_storage, pause_seconds
 from longshore.pipeline.listing import Listing
 from longshore.pipeline.messages import (
     CopyMode,
@@ -47,7 +47,7 @@ from longshore.pipeline.messages import (
 )
 from longshore.pipeline.packing import Packer, pack_folders, pack_scan
 from longshore.pipeline.planning import Standing, Verdict, verdict, verdict_in_place
-from longshore.pipeline.toolbox import Toolbox, failure_of
+from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
 from longshore.storage.handler import Folder
 
 CHUNK_ENTRIES = 1000  # entries between two looks at the clock, and files per question to callbacks
@@ -72,6 +72,7 @@ class _Scan:
     log: list[str] = field(default_factory=list)
     linked: set[int] = field(default_factory=set)  # sources with files of several names
     listed: list[Listed] = field(default_factory=list)
+    retry_after_seconds: float = 0.0
     packer: Packer = field(init=False)
     pending: list[ScanFolder] = field(init=False)  # a stack: the next one is the last
     rest: ScanFolder | None = field(default=None)  # what is not yet listed of the present folder
@@ -83,7 +84,7 @@ class _Scan:
         self.pending = folders[::-1]
         lost: Lost | None = None
         gave_up = ""
-        while self.pending and not self._is_full() and not lost and not gave_up:
+        while self.pending and not (self._is_full() or lost or gave_up or self.retry_after_seconds):
             self.rest = self.pending.pop()
             try:
                 self._list(self.rest)
@@ -117,6 +118,7 @@ class _Scan:
             gave_up=gave_up,
             links=[links.pack(source) for source in sorted(self.linked)],
             listed=self.listed,
+            retry_after_seconds=self.retry_after_seconds,
         )
 
     # ------------------------------------------------------------------ one folder
@@ -134,11 +136,19 @@ class _Scan:
         except StorageUnavailable:
             raise
         except StorageError as error:
-            self._fail_folder(folder, error)
-            self.rest = None
+            self._try_again_or_fail(self.rest or folder, error)
         finally:
             if listing is not None:
                 listing.close()
+
+    def _try_again_or_fail(self, folder: ScanFolder, error: StorageError) -> None:
+        """List the rest of the folder again later, if the error may pass; the slice ends then."""
+        if may_try_again(error) and folder.attempts + 1 < ATTEMPTS_MAXIMUM:
+            self.retry_after_seconds = pause_seconds(folder.attempts, self.toolbox)
+            self.rest = msgspec.structs.replace(folder, attempts=folder.attempts + 1)
+        else:
+            self._fail_folder(folder, error)
+            self.rest = None
 
     def _open(self, folder: ScanFolder) -> Listing:
         opened = self.toolbox.sources[folder.source].open_folder(folder.path)

@@ -130,7 +130,6 @@ def test_nothing_that_a_dead_mover_published_is_reported_before_it_is_durable(
     assert syncs >= 1
 
 
-@pytest.mark.xfail(reason="discovery does not repeat errors that may pass", strict=False)
 def test_source_folder_that_is_stale_once_is_listed_all_the_same(bench: Bench) -> None:
     stale = Refuse(ErrorKind.STALE, NOW)
     bench.source_faults = (fault(Deed.OPEN_FOLDER, stale, times=1, first=3),)

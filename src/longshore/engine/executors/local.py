@@ -112,7 +112,7 @@ class LocalExecutor:
                 await self._start(mover)
                 pause = RESTART_SECONDS
                 await self._read_replies(mover)
-            except (frames.BrokenStream, TimeoutError, OSError) as error:
+            except (frames.BrokenStream, msgspec.MsgspecError, TimeoutError, OSError) as error:
                 await self._bury(mover, error)
             if self._stopping:
                 return
