@@ -155,7 +155,7 @@ def progress_percent(
     processed_files: int,
     to_process_files: int,
 ) -> int:
-    """0 to 100: by bytes, by files where there are no bytes; 100 only of a finished `done`."""
+    """0 to 100 of what is found so far: by bytes, by files where there are none; 100 at `done`."""
     if status is TaskStatus.DONE:
         return 100
     done, total = (
