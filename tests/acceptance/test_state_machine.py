@@ -191,10 +191,10 @@ class Tasks(RuleBasedStateMachine):
             expected = ACTIVE if model.status in ACTIVE else (model.status,)
             assert shown["status"] in expected
             assert shown["action"] == "noop"
-            # Not the other way round: a task that is paused or stopped when everything found so far is
-        # processed shows 100, too (semantics, section 5).
-        if model.status is TaskStatus.DONE:
-            assert shown["progress"] == 100
+            # Not the other way round: a task that is paused or stopped once everything found so
+            # far is processed shows 100, too (semantics, section 5).
+            if model.status is TaskStatus.DONE:
+                assert shown["progress"] == 100
             answer = self.client.get(f"{model.path}/task_executions?sort_by=id:desc").json()
             assert answer["count"] == model.executions
             statuses = [each["status"] for each in answer["task_executions"]]
