@@ -75,7 +75,7 @@ class Server:
         self.url = found.group(1).decode()
         wait_until(self.is_healthy, f"health: see {self.log}", START_SECONDS)
 
-    def stop(self, *, seconds: float = 10.0) -> int:
+    def stop(self, *, seconds: float = 60.0) -> int:
         """End it in order; its exit status."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)

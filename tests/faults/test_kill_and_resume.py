@@ -109,4 +109,4 @@ def test_killing_the_supervisor_leaves_no_process(tmp_path: Path) -> None:
     assert {"api", "controller", "mover"} <= {each.cmdline()[3] for each in family}
     server.process.kill()
     server.process.wait()
-    wait_until(lambda: not [each for each in family if each.is_running()], "all to end", 10)
+    wait_until(lambda: not [each for each in family if each.is_running()], "all to end")

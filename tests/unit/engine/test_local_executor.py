@@ -49,8 +49,14 @@ def scan(bench: Bench) -> WorkOrder:
 
 
 def movers() -> list[psutil.Process]:
-    found = psutil.Process().children()
-    return [each for each in found if each.is_running() and "mover" in each.cmdline()]
+    return [each for each in psutil.Process().children() if _is_mover(each)]
+
+
+def _is_mover(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and "mover" in process.cmdline()
+    except psutil.NoSuchProcess:  # it has ended, or waits to be taken note of
+        return False
 
 
 def with_movers(
@@ -67,7 +73,7 @@ def with_movers(
             await executor.stop(timeout_seconds=0)
 
     asyncio.run(live())
-    wait_until(lambda: not movers(), "the movers to end", 10)
+    wait_until(lambda: not movers(), "the movers to end")
 
 
 def test_mover_that_dies_fails_its_order_only_and_is_replaced(
