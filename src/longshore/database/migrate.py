@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, MetaData, text
 
 from longshore.database import tables
-from longshore.database.connection import Database, writing
+from longshore.database.connection import Database, reading, writing
 from longshore.domain.errors import LongshoreError
 
 PARTS: dict[str, MetaData] = {"state": tables.state, "journal": tables.journal}
@@ -58,6 +58,10 @@ def current_version(part: str, connection: Connection) -> str | None:
 
 def _migrate_part(part: str, engine: Engine) -> None:
     chain = scripts(part)
+    with reading(engine) as connection:
+        # Without the write lock: a controller that was suspended with it could never be replaced.
+        if current_version(part, connection) == chain.get_current_head():
+            return
     with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})

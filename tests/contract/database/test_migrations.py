@@ -70,3 +70,12 @@ def test_a_schema_of_a_newer_version_is_refused(database: Database) -> None:
         connection.execute(text("UPDATE alembic_version_state SET version_num = '9999'"))
     with pytest.raises(migrations.SchemaTooNew, match="9999"):
         migrations.migrate(database)
+
+
+def test_a_database_of_this_version_is_opened_without_the_write_lock(tmp_path: Path) -> None:
+    database, holder = open_sqlite(tmp_path), open_sqlite(tmp_path)
+    migrations.migrate(database)
+    with writing(holder.state), writing(holder.journal):
+        migrations.migrate(database)
+    database.dispose()
+    holder.dispose()
