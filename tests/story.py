@@ -76,6 +76,11 @@ class Task:
         job = self.request(action)
         assert job["status"] == "completed", job
 
+    def limit(self, bytes_per_second: int | None) -> None:
+        """Let the task's content pass no faster; None lifts the limit."""
+        path = f"/tasks/{self.id}/limits"
+        self.client.put(path, json={"bandwidth": bytes_per_second}).raise_for_status()
+
     def wait(self, *statuses: str, seconds: float = 120.0) -> dict[str, Any]:
         """Wait until the task has one of these statuses; by default a final one."""
         wanted = set(statuses) or FINAL

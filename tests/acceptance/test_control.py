@@ -37,11 +37,13 @@ def client(server: Server) -> Iterator[httpx.Client]:
 @pytest.fixture
 def task(client: httpx.Client, source: Path, destination: Path) -> Task:
     grow(source, FILES)
-    return add_copy_task(
+    task = add_copy_task(
         client,
         add_share_pool(client, "live", "primary", source),
         add_share_pool(client, "archive", "offline_archive", destination),
     )
+    task.limit(FILES * 400)  # some seconds, so that requests find it in the middle of its work
+    return task
 
 
 def wait_for_some(server: Server, task: Task, files: int = 100) -> None:

@@ -62,6 +62,7 @@ def start_copying(server: Server, source: Path, destination: Path, **fields: str
             options={"file_checksum": "xxhash64"},
             **fields,
         )
+        task.limit(FILES * 80)  # so that it lasts longer than all kills, on any machine
         task.act("run")
         return task.id
 
@@ -70,6 +71,7 @@ def check_exact(server: Server, task_id: int, source: Path, destination: Path) -
     """The copy is complete, each file is on record once, and nothing is left over."""
     with server.client() as client:
         task = Task(client, task_id)
+        task.limit(None)
         assert task.wait(seconds=180)["status"] == "done"
         execution, records = task.execution(), task.files()
     assert describe(destination) == describe(source)
