@@ -35,6 +35,12 @@ from longshore.pipeline.messages import (
 
 FOLDER_IDS_KEPT = 20_000  # folders whose catalogue ids are remembered, about 3 MB
 
+_STATES = {
+    Outcome.ERASED: catalogue.NodeState.DELETED,
+    Outcome.FREED: catalogue.NodeState.STUB,
+}
+"""What becomes of the catalogue's entry of a file that was removed where it lay."""
+
 _DEFAULT_FOLDER = Entry(b"", EntryKind.FOLDER, 0, 0o40755, 0, 0, 0, 0, 0)
 
 
@@ -145,27 +151,23 @@ class Recorder:
     def _record_erased(
         self, connection: Connection, records: Sequence[Record], file_ids: Sequence[int | None]
     ) -> None:
-        """Mark erased files; their copies at the source are gone unless only a mark was asked."""
-        erased = [
-            (record, file_id)
-            for record, file_id in zip(records, file_ids, strict=True)
-            if record.outcome is Outcome.ERASED
-        ]
-        ids = [file_id for _, file_id in erased if file_id is not None]
-        catalogue.set_state_of(connection, ids, catalogue.NodeState.DELETED)
-        freed = [
-            (record, file_id)
-            for record, file_id in zip(records, file_ids, strict=True)
-            if record.outcome is Outcome.FREED
-        ]
-        stubs = [file_id for _, file_id in freed if file_id is not None]
-        catalogue.set_state_of(connection, stubs, catalogue.NodeState.STUB)
+        """Mark erased and freed files; unless only a mark was asked, their copies there end."""
+        gone: dict[int, list[bytes]] = {}
+        marked: dict[Outcome, list[int]] = {outcome: [] for outcome in _STATES}
+        for record, file_id in zip(records, file_ids, strict=True):
+            if record.outcome not in _STATES:
+                continue
+            place = paths.join(record.folder, record.entry.name)
+            gone.setdefault(record.source, []).append(place)
+            if file_id is not None:
+                marked[record.outcome].append(file_id)
+        for outcome, ids in marked.items():
+            catalogue.set_state_of(connection, ids, _STATES[outcome])
         if self.plan.soft_erase:
             return
-        for record, _ in (*erased, *freed):
-            reference = self.plan.sources[record.source].storage.reference
-            place = paths.join(record.folder, record.entry.name)
-            catalogue.end_copies_at(connection, reference, [place])
+        for source, places in gone.items():
+            reference = self.plan.sources[source].storage.reference
+            catalogue.end_copies_at(connection, reference, places)
 
     def record_pruned(self, connection: Connection, removed: Iterable[FoundFolder]) -> None:
         """The folders are gone from their source; what was moved out of them lives on as copies."""

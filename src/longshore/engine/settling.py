@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import msgspec
 from sqlalchemy import Connection
@@ -160,9 +161,7 @@ class _Settling:
             self.connection,
             self.run.plan,
             reply.batches,
-            folder_id=lambda root_id, path: self.floor.folder_ids.id_of(
-                self.connection, root_id, path
-            ),
+            folder_id=partial(self.floor.folder_ids.id_of, self.connection),
             changed_before_ns=self.floor.time_ns() - rest_ns,
         )
         left_out_files = sum(b.files for b in reply.batches) - sum(b.files for b in batches)
@@ -206,9 +205,7 @@ class _Settling:
             self.connection,
             self.run.plan,
             reply.batches,
-            folder_id=lambda root_id, path: self.floor.folder_ids.id_of(
-                self.connection, root_id, path
-            ),
+            folder_id=partial(self.floor.folder_ids.id_of, self.connection),
             first_place=len(reply.records),
             finished_ns=self.floor.time_ns(),
         )
