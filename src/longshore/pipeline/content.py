@@ -10,9 +10,9 @@ import xxhash
 from longshore.domain.entry import Entry
 from longshore.domain.errors import ErrorKind, RetryClass, Side, Stage, StorageError
 from longshore.pipeline.hashing import Hasher
-from longshore.pipeline.keeping import HOLES, keep, original, warn_of
+from longshore.pipeline.keeping import HOLES, keep, metadata_to_keep, original, warn_of
 from longshore.pipeline.toolbox import Toolbox
-from longshore.storage.handler import Folder, SourceFile, StagedFile
+from longshore.storage.handler import Folder, Intent, SourceFile, StagedFile
 
 Update = Callable[[memoryview], None]
 
@@ -43,6 +43,7 @@ def write_file(
     source: int,
     folder: Folder,
     temporary: bytes,
+    target_name: bytes,
     path: bytes,
     toolbox: Toolbox,
     where: Where,
@@ -51,13 +52,16 @@ def write_file(
 ) -> tuple[StagedFile, Written]:
     """Stage the opened source, verified and with its metadata; the staged file comes back closed.
 
-    `path` is that of the source, for errors; `unkept` is what the source does not bear itself.
+    `target_name` is the name that it is to be published under, if that is free. `path` is that of
+    the source, for errors; `unkept` is what the source does not bear itself.
     """
     hasher = Hasher(toolbox.plan.checksum)
     where.side = Side.SOURCE
     attributes = reader.attributes()
     where.side = Side.DESTINATION
-    with folder.stage(temporary, size=entry.size) as file:
+    kept = original(entry, attributes, unkept)
+    intent = Intent(target_name, metadata_to_keep(*kept, toolbox))
+    with folder.stage(temporary, size=entry.size, intent=intent) as file:
         holes = has_holes(entry, source, toolbox)
         copy_range(
             reader, file, 0, entry.size, hasher.update, toolbox.buffer, where, path, holes=holes
@@ -69,10 +73,10 @@ def write_file(
         where.side = Side.SOURCE
         check_unchanged(reader, entry, path)
         where.side = Side.DESTINATION
-        if toolbox.plan.verify:
+        if toolbox.plan.verify and not confirms_content(source, toolbox):
             where.stage = Stage.VERIFY
             _read_back(file, entry.size, hasher, path, toolbox)
-        lost = keep(file.set_metadata, *original(entry, attributes, unkept), toolbox)
+        lost = keep(file.set_metadata, *kept, toolbox)
     return file, Written(
         entry=entry, xxh3_128=hasher.xxh3_128(), checksum=hasher.checksum(), lost=lost
     )
@@ -85,6 +89,11 @@ def has_holes(entry: Entry, source: int, toolbox: Toolbox) -> bool:
         and toolbox.sources[source].capabilities.sparse
         and toolbox.destination_of(source).capabilities.sparse
     )
+
+
+def confirms_content(source: int, toolbox: Toolbox) -> bool:
+    """Whether the destination answers for what was written, and nothing staged is read back."""
+    return toolbox.destination_of(source).capabilities.confirms_content
 
 
 def warn_of_filled_holes(reader: SourceFile, entry: Entry, source: int, toolbox: Toolbox) -> None:

@@ -37,13 +37,21 @@ def keep(
 
     Each kind of loss becomes a warning.
     """
+    metadata = metadata_to_keep(entry, attributes, toolbox)
+    fields = set_metadata(metadata)
+    return note_lost(fields, metadata, toolbox) if fields else b""
+
+
+def metadata_to_keep(
+    entry: Entry, attributes: Mapping[bytes, bytes] | None, toolbox: Toolbox
+) -> Metadata:
+    """What the copy of a file or folder is to have, by the options of the task."""
     metadata = metadata_of(entry, attributes)
     plan = toolbox.plan
     is_folder = entry.kind is EntryKind.FOLDER
     if plan.reset_folder_date if is_folder else plan.reset_file_date:
-        metadata = msgspec.structs.replace(metadata, mtime_ns=None, atime_ns=None)
-    fields = set_metadata(metadata)
-    return note_lost(fields, metadata, toolbox) if fields else b""
+        return msgspec.structs.replace(metadata, mtime_ns=None, atime_ns=None)
+    return metadata
 
 
 def original(

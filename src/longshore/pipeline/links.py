@@ -105,7 +105,15 @@ def stage(
         file = link_to(anchor, target, temporary, toolbox)
         if file is None:
             file, written = write_file(
-                reader, entry, source_index, target, temporary, path, toolbox, where
+                reader,
+                entry,
+                source_index,
+                target,
+                temporary,
+                planned.target_name,
+                path,
+                toolbox,
+                where,
             )
             lost = without_link(written.lost, toolbox)
             written, copied = replace(written, lost=lost), entry.size
@@ -228,7 +236,7 @@ def _anchored(
         if written is None:
             temporary = _temporary(anchor, toolbox)
             file, written = write_file(
-                reader, entry, source, folder, temporary, path, toolbox, where
+                reader, entry, source, folder, temporary, anchor.name, path, toolbox, where
             )
             copied = entry.size
             where.side = Side.DESTINATION

@@ -160,6 +160,7 @@ def _stage(
             group.source,
             target,
             temporary,
+            planned.target_name,
             path,
             toolbox,
             where,

@@ -46,6 +46,17 @@ class Metadata(msgspec.Struct, frozen=True, array_like=True):
     set besides others that are there, but ACLs that are not among them are taken away."""
 
 
+class Intent(msgspec.Struct, frozen=True, array_like=True):
+    """What a staged file is to become, for storages that have to know it from the beginning.
+
+    `StagedFile.set_metadata` and `commit` still decide; what differs then costs such a storage a
+    copy of its own.
+    """
+
+    name: bytes  # the final name
+    metadata: Metadata
+
+
 ATTRIBUTE_FIELD = "attribute "
 """What `set_metadata` puts before the name of an attribute that was not kept."""
 
@@ -142,6 +153,14 @@ class StagedFile(_Closing):
         """
         return
 
+    def token(self) -> bytes:
+        """What another `stage` of the same name needs to go on with this file, besides its name.
+
+        Fixed from the beginning, and known to the journal before anything is written; b"" where
+        the name is enough. Object stores give the id of their upload.
+        """
+        return b""
+
     @abstractmethod
     def set_metadata(self, metadata: Metadata) -> tuple[str, ...]:
         """Set what the storage keeps; the names of the fields that it could not keep.
@@ -185,10 +204,19 @@ class Folder(_Closing):
         """A regular file for reading; anything else raises kind `special_file`."""
 
     @abstractmethod
-    def stage(self, temporary_name: bytes, *, size: int, resume: bool = False) -> StagedFile:
+    def stage(
+        self,
+        temporary_name: bytes,
+        *,
+        size: int,
+        resume: bool = False,
+        intent: Intent | None = None,
+        token: bytes = b"",
+    ) -> StagedFile:
         """A staged file of `size` bytes to come: empty, or with `resume` as it was left.
 
-        The name must begin with TEMPORARY_PREFIX. No room for `size` may be raised here.
+        The name must begin with TEMPORARY_PREFIX. No room for `size` may be raised here. `token`
+        is what `StagedFile.token` gave when the file that is resumed was staged first.
         """
 
     @abstractmethod

@@ -31,7 +31,14 @@ from longshore.storage.backends.posix_names import (
     name_invalid,
 )
 from longshore.storage.backends.posix_stage import create_link, create_or_resume, create_symlink
-from longshore.storage.handler import TEMPORARY_PREFIX, Folder, Metadata, SourceFile, StagedFile
+from longshore.storage.handler import (
+    TEMPORARY_PREFIX,
+    Folder,
+    Intent,
+    Metadata,
+    SourceFile,
+    StagedFile,
+)
 
 if TYPE_CHECKING:
     from longshore.storage.backends.posix import PosixStorage
@@ -101,7 +108,15 @@ class PosixFolder(Folder):
 
     # Changing
 
-    def stage(self, temporary_name: bytes, *, size: int, resume: bool = False) -> StagedFile:
+    def stage(
+        self,
+        temporary_name: bytes,
+        *,
+        size: int,
+        resume: bool = False,
+        intent: Intent | None = None,
+        token: bytes = b"",
+    ) -> StagedFile:
         check_temporary_name(temporary_name)
         self.note_change()
         try:

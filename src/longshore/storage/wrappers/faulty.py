@@ -10,6 +10,7 @@ from longshore.domain.entry import Entry
 from longshore.domain.errors import StorageError, StorageUnavailable
 from longshore.storage.handler import (
     Folder,
+    Intent,
     Metadata,
     SourceFile,
     Space,
@@ -151,9 +152,19 @@ class _FaultyFolder(ForwardingFolder):
     def open(self, name: bytes) -> SourceFile:
         return self._around(Deed.OPEN, name, lambda: super(_FaultyFolder, self).open(name))
 
-    def stage(self, temporary_name: bytes, *, size: int, resume: bool = False) -> StagedFile:
+    def stage(
+        self,
+        temporary_name: bytes,
+        *,
+        size: int,
+        resume: bool = False,
+        intent: Intent | None = None,
+        token: bytes = b"",
+    ) -> StagedFile:
         def act() -> StagedFile:
-            return super(_FaultyFolder, self).stage(temporary_name, size=size, resume=resume)
+            return super(_FaultyFolder, self).stage(
+                temporary_name, size=size, resume=resume, intent=intent, token=token
+            )
 
         return self._around(Deed.STAGE, temporary_name, act)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from longshore.domain.entry import Entry
 from longshore.storage.handler import (
     Folder,
+    Intent,
     Metadata,
     SourceFile,
     Space,
@@ -56,6 +57,9 @@ class ForwardingStagedFile(StagedFile):
     def size(self) -> int:
         return self.inner.size()
 
+    def token(self) -> bytes:
+        return self.inner.token()
+
     def set_size(self, size: int) -> None:
         self.inner.set_size(size)
 
@@ -99,8 +103,18 @@ class ForwardingFolder(Folder):
     def open(self, name: bytes) -> SourceFile:
         return self.wrap_source(name, self.inner.open(name))
 
-    def stage(self, temporary_name: bytes, *, size: int, resume: bool = False) -> StagedFile:
-        staged = self.inner.stage(temporary_name, size=size, resume=resume)
+    def stage(
+        self,
+        temporary_name: bytes,
+        *,
+        size: int,
+        resume: bool = False,
+        intent: Intent | None = None,
+        token: bytes = b"",
+    ) -> StagedFile:
+        staged = self.inner.stage(
+            temporary_name, size=size, resume=resume, intent=intent, token=token
+        )
         return self.wrap_staged(temporary_name, staged)
 
     def stage_symlink(self, temporary_name: bytes, target: bytes) -> StagedFile:
