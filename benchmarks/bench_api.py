@@ -28,6 +28,7 @@ import uvicorn
 from sqlalchemy import insert, text
 
 from longshore.api.app import create_app
+from longshore.api.garbage import shorten_pauses
 from longshore.database.connection import Database, open_database, writing
 from longshore.database.migrate import migrate
 from longshore.database.tables import tasks, users
@@ -153,6 +154,7 @@ def serve(url: str | None, folder: Path, port: Any) -> None:
             await super().startup(sockets)
             port.value = self.servers[0].sockets[0].getsockname()[1]
 
+    shorten_pauses()
     Reporting(config).run()
 
 

@@ -192,6 +192,8 @@ def run_api(config: Config) -> None:
     import uvicorn
     import uvloop
 
+    from longshore.api.garbage import shorten_pauses
+
     database = open_configured_database(data_dir=config.data_dir)
     app, password = build_api(config, database)
     if password is not None:
@@ -214,6 +216,7 @@ def run_api(config: Config) -> None:
         anyio.to_thread.current_default_thread_limiter().total_tokens = config.api_threads
         await server.serve(sockets=[listening])
 
+    shorten_pauses()
     uvloop.run(serve())
     database.dispose()
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 import msgspec
+from sqlalchemy import Row
 from starlette.responses import Response, StreamingResponse
 
 PIECE_ROWS = 500  # rows of a long list that are encoded and sent at once, about 250 KiB
@@ -77,6 +79,26 @@ def date_of_nanoseconds(nanoseconds: int | None) -> str | None:
 def permission(mode: int) -> int:
     """`st_mode` as the number whose decimal digits are the mode's octal ones: 100644."""
     return int(f"{mode:o}")
+
+
+def row_renderer(
+    columns: Sequence[str], shown: Sequence[str], **convert: Callable[[Any], object]
+) -> Callable[[Row[Any]], dict[str, object]]:
+    """Turns rows of these columns into objects with some of them, a few of them converted.
+
+    Columns are taken by their position: looking the names up in every row takes longer than all
+    the rest of a page.
+    """
+    pick = itemgetter(*[columns.index(name) for name in shown])
+    conversions = tuple(convert.items())
+
+    def render(row: Row[Any]) -> dict[str, object]:
+        values: dict[str, object] = dict(zip(shown, pick(row), strict=True))
+        for name, converted in conversions:
+            values[name] = converted(values[name])
+        return values
+
+    return render
 
 
 def rendered(render: Callable[[Any], object], rows: Iterable[Any]) -> Iterator[object]:

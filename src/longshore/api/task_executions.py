@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Row
 from starlette.responses import Response
 
-from longshore.api.rendering import date, json_response, long_collection, rendered
+from longshore.api.rendering import date, json_response, long_collection, rendered, row_renderer
 from longshore.api.routing import Call, Parameter, Routes
+from longshore.database.executions import SHOWN_COLUMNS
 from longshore.services import executions
 
 routes = Routes()
@@ -27,30 +28,22 @@ _FILTERS_BY_TASK = (
 _FILTERS = (*_FILTERS_BY_TASK, "creation_date", "modification_date")
 
 
-def render(execution: Row[Any]) -> dict[str, object]:
-    """The execution as the api shows it; its id is text, because it outgrows a double."""
-    return {
-        "id": str(execution.id),
-        "task_id": execution.task_id,
-        "name": execution.name,
-        "workflow_type": execution.workflow_type,
-        "workflow_action": execution.workflow_action,
-        "source_type": execution.source_type,
-        "destination_type": execution.destination_type,
-        "status": execution.status,
-        "reason": execution.reason,
-        "log_time": date(execution.log_time),
-        "job_started": date(execution.job_started),
-        "job_finished": date(execution.job_finished),
-        "to_process_size": execution.to_process_size,
-        "processed_size": execution.processed_size,
-        "to_process_files": execution.to_process_files,
-        "processed_files": execution.processed_files,
-        "finalized_files": execution.finalized_files,
-        "failed_files": execution.failed_files,
-        "estimation_time": execution.estimation_time,
-        "bandwidth": execution.bandwidth,
-    }
+_SHOWN = (
+    "id", "task_id", "name", "workflow_type", "workflow_action", "source_type",
+    "destination_type", "status", "reason", "log_time", "job_started", "job_finished",
+    "to_process_size", "processed_size", "to_process_files", "processed_files",
+    "finalized_files", "failed_files", "estimation_time", "bandwidth",
+)  # fmt: skip
+
+render = row_renderer(
+    [column.name for column in SHOWN_COLUMNS],
+    _SHOWN,
+    id=str,
+    log_time=date,
+    job_started=date,
+    job_finished=date,
+)
+"""The execution as the api shows it; its id is text, because it outgrows a double."""
 
 
 @routes.add(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Row
@@ -15,8 +14,10 @@ from longshore.api.rendering import (
     json_response,
     long_collection,
     rendered,
+    row_renderer,
 )
 from longshore.api.routing import Call, Endpoint, Parameter, Routes
+from longshore.database.tasks import COLUMNS
 from longshore.domain.execution import JobStatus, TaskAction
 from longshore.services import jobs, task_clones, tasks
 
@@ -40,17 +41,15 @@ SHOWN = (
     "local_server_path",
 )  # fmt: skip
 
-_shown_columns = attrgetter(*SHOWN)
-
-
-def render(task: Row[Any]) -> dict[str, object]:
-    """The task as the api shows it."""
-    shown: dict[str, object] = dict(zip(SHOWN, _shown_columns(task), strict=True))
-    shown["creation_date"] = date(task.creation_date)
-    shown["modification_date"] = date(task.modification_date)
-    shown["job_started"] = date(task.job_started)
-    shown["job_finished"] = date(task.job_finished)
-    return shown
+render = row_renderer(
+    COLUMNS.keys(),
+    SHOWN,
+    creation_date=date,
+    modification_date=date,
+    job_started=date,
+    job_finished=date,
+)
+"""The task as the api shows it."""
 
 
 @routes.add(

@@ -17,7 +17,8 @@ CORRECT = (TaskStatus.DONE.value, TaskStatus.FINISHED_WITH_WARNINGS.value)
 """Statuses of executions that did their work."""
 
 _HIDDEN = {"plan", "facts", "active_seconds", "outcomes_removed"}
-_SHOWN = [column for column in COLUMNS if column.name not in _HIDDEN]
+SHOWN_COLUMNS = [column for column in COLUMNS if column.name not in _HIDDEN]
+"""What is selected of an execution."""
 
 
 def _number(column: ColumnElement[Any], *, nullable: bool = False) -> Filterable:
@@ -61,7 +62,7 @@ LOG_FILTERABLES: Filterables = {
 
 def of(*, owner_id: int | None, task_id: int | None = None) -> Select[Any]:
     """The executions of one user (None = everybody), or of one task."""
-    statement = select(*_SHOWN)
+    statement = select(*SHOWN_COLUMNS)
     if owner_id is not None:
         statement = statement.where(COLUMNS.owner_id == owner_id)
     if task_id is not None:
@@ -92,7 +93,7 @@ def find(
     found = find_id(connection, statement, identifier=identifier, identity=COLUMNS.id)
     if found is None:
         return None
-    return connection.execute(select(*_SHOWN).where(COLUMNS.id == found)).one()
+    return connection.execute(select(*SHOWN_COLUMNS).where(COLUMNS.id == found)).one()
 
 
 def log_of(execution_id: int) -> Select[Any]:
