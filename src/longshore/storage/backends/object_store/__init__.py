@@ -1,0 +1,1 @@
+"""Object stores as storages: one handler over a small client protocol; see `client`."""

@@ -1,0 +1,201 @@
+"""What a provider implements: one bucket, its objects by key, and uploads in parts.
+
+    ObjectStorage, folders, staged files   written once, know no provider
+      └─ RetryingClient                    back-off, requests in flight, lost answers
+           └─ ObjectClient                 this protocol: S3, Azure, Google Cloud, Swift
+
+Promises of every client:
+- Its methods may be called by several threads at once. Making a client does no I/O.
+- It tries each request once. Every refusal is raised as StorageError with the verdict that only the
+  provider's answer allows; the table below names them. Whoever calls decides about another attempt.
+- `put`, `put_part` and `complete_upload` return only if the store has confirmed the content: by
+  checking a checksum sent along, or by one in its answer that the client has compared. Otherwise
+  kind `checksum_mismatch`, retry class `now`.
+- An object is seen by `head`, `get_range` and `pages` only when it is complete.
+- Keys are text of whole code points; metadata keys are lower case, `[a-z0-9-]`, metadata values
+  printable ASCII. What the provider calls them on the wire (`x-amz-meta-…`) is the client's.
+
+Refusals, as (kind, retry class):
+    no such key, no such upload          not_found, never
+    no such bucket                       StorageUnavailable not_found, later
+    wrong or missing credentials         StorageUnavailable permission, later
+    this deed is not allowed             permission, never
+    the condition does not hold          exists, never (only_if_absent); stale, now (etag)
+    too many requests, 429, 503 SlowDown timeout, later: raised as `Throttled`
+    500, 502, 504, broken connection     input_output, now
+    no answer in time                    timeout, now
+    refused connection, unknown host     StorageUnavailable input_output, later
+    out of space or quota, 507           StorageUnavailable no_space, later
+    not known to this provider           unsupported, never
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+import msgspec
+
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError
+
+Data = bytes | bytearray | memoryview
+"""Content to send. It is not changed until the call returns."""
+
+NO_METADATA: Mapping[str, str] = {}
+
+
+class Throttled(StorageError):
+    """The store asks for fewer requests."""
+
+    def __init__(self, deed: str, path: bytes, cause: str) -> None:
+        super().__init__(ErrorKind.TIMEOUT, RetryClass.LATER, deed, path, cause)
+
+
+class Abilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider can do and bears. Bytes where nothing else is said."""
+
+    conditional_create: bool = (
+        False  # `only_if_absent` is one atomic step; else it is not asked for
+    )
+    server_copy: bool = True  # `copy` inside the bucket, and from the buckets of one connector
+    updates_metadata: bool = False  # `set_metadata` without a copy of the content
+    lists_metadata: bool = False  # `pages` tell the metadata; else its objects have None
+    lists_uploads: bool = True  # `list_uploads` finds unfinished uploads
+    parts_in_order: bool = False  # parts are sent one after the other, from number 1 on
+    copy_bytes_maximum: int = 5 * 1024**3  # one `copy`; the client divides bigger ones itself
+    put_bytes_maximum: int = 5 * 1024**3  # one `put`
+    part_bytes_minimum: int = 5 * 1024**2  # each part but the last
+    part_bytes_maximum: int = 5 * 1024**3
+    parts_maximum: int = 10_000
+    object_bytes_maximum: int = 5 * 1024**4
+    key_bytes_maximum: int = 1024
+    metadata_bytes_maximum: int = 2048  # keys and values of one object together
+    requests_maximum: int = 32  # in flight at once, from one mover
+
+
+class ObjectStat(msgspec.Struct, frozen=True, kw_only=True):
+    """What the store says about one object."""
+
+    key: str
+    size: int
+    modified_ns: int  # since 1970
+    etag: str = ""  # changes with the content; "" where the store has none
+    md5: bytes = b""  # of the content, where the store knows it (16 bytes)
+    metadata: Mapping[str, str] | None = None  # None: a listing that does not tell
+    storage_class: str = ""
+    offline: bool = False  # it has to be brought back from an archive before it can be read
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A piece of a listing: both lists ascending; nothing in a later page comes before them."""
+
+    objects: list[ObjectStat]
+    prefixes: list[str] = []  # what the delimiter has folded, each with the delimiter at its end
+
+
+class Upload(msgspec.Struct, frozen=True):
+    """An upload in parts that is not complete. `id` and `key` are all that is needed to go on."""
+
+    key: str
+    id: str
+    begun_ns: int = 0  # since 1970; 0 where the store does not tell
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A part that the store holds."""
+
+    number: int  # from 1
+    size: int
+    reference: str  # what completing the upload names it by (etag, block id)
+    md5: bytes = b""  # of its content, where the store tells
+
+
+class PutOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How an object is written, besides its content."""
+
+    metadata: Mapping[str, str] = NO_METADATA
+    only_if_absent: bool = False  # only asked for with the ability `conditional_create`
+
+
+PLAIN = PutOptions()
+
+
+class ObjectClient(Protocol):
+    """One bucket of one provider. The storage class, tags and encryption of new objects are
+    settings of the client, not of a call."""
+
+    abilities: Abilities
+
+    def close(self) -> None:
+        """Give up connections. May be called twice; no call may be under way."""
+
+    def check(self, *, writable: bool) -> None:
+        """Return if the bucket is there and answers; StorageUnavailable says why not.
+
+        `writable` asks for the right to write as far as that is known without writing.
+        """
+
+    # ------------------------------------------------------------------ whole objects
+
+    def head(self, key: str) -> ObjectStat:
+        """The object with its metadata (never None). Kind `not_found`."""
+
+    def get_range(self, key: str, start: int, end: int, *, etag: str = "") -> Data:
+        """The bytes from `start` up to `end`, all of them; `end` is not beyond the object's.
+
+        With `etag` kind `stale` if the object is another by now. A connection that breaks in the
+        middle may be resumed by the client from where it broke.
+        """
+
+    def put(self, key: str, data: Data, options: PutOptions = PLAIN) -> ObjectStat:
+        """Write a whole object at once; one that stood there is replaced. See PutOptions."""
+
+    def copy(
+        self,
+        source_key: str,
+        key: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        source_bucket: str = "",
+        only_if_absent: bool = False,
+    ) -> ObjectStat:
+        """Copy inside the store; metadata None keeps the source's. "" = this bucket."""
+
+    def set_metadata(self, key: str, metadata: Mapping[str, str]) -> None:
+        """Replace the whole metadata of an object. Its content stays; its etag may change."""
+
+    def delete(self, key: str) -> None:
+        """Remove the object. One that is not there may raise `not_found` or be no error."""
+
+    def pages(
+        self, prefix: str = "", *, delimiter: str = "", after: str = "", limit: int = 0
+    ) -> Iterator[Page]:
+        """Keys with the prefix and greater than `after`, page by page, sorted by their UTF-8 bytes.
+
+        With the delimiter, what lies below its first place after the prefix is folded into
+        `prefixes`; a prefix is given again if `after` lies inside it. `limit` stops after so many
+        names (0: none). Pages are fetched when they are asked for.
+        """
+
+    # ------------------------------------------------------------------ uploads in parts
+
+    def begin_upload(self, key: str, options: PutOptions = PLAIN) -> Upload:
+        """An upload that will become the object when it is completed. Nothing is seen before."""
+
+    def put_part(self, upload: Upload, number: int, data: Data) -> Part:
+        """Send one part; sent again it replaces the earlier one. Kind `not_found`: no upload."""
+
+    def list_parts(self, upload: Upload) -> list[Part]:
+        """What the store holds, ascending by number. Kind `not_found`: no such upload."""
+
+    def complete_upload(
+        self, upload: Upload, parts: list[Part], options: PutOptions = PLAIN
+    ) -> ObjectStat:
+        """Make the parts, ascending by number, the object. `options` are those of the beginning,
+        except `only_if_absent`, which counts now."""
+
+    def abort_upload(self, upload: Upload) -> None:
+        """Drop the upload and its parts. One that is not there is no error."""
+
+    def list_uploads(self, prefix: str = "") -> Iterator[Upload]:
+        """Unfinished uploads of keys with the prefix. Needs the ability `lists_uploads`."""
