@@ -154,6 +154,36 @@ nas_shares = Table(
     sqlite_autoincrement=True,
 )
 
+cloud_connectors = Table(
+    "cloud_connectors",
+    state,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("provider", Text, nullable=False),
+    Column("url", Text),
+    Column("url_proxy", Text),
+    Column("region", Text),
+    Column("access_key", Text),
+    Column("secret_key_encrypted", LargeBinary),
+    Column("options", Text),
+    sqlite_autoincrement=True,
+)
+
+cloud_buckets = Table(
+    "cloud_buckets",
+    state,
+    _id(),
+    Column("cloud_connector_id", Identity, ForeignKey("cloud_connectors.id"), nullable=False),
+    Column("pool_id", Identity, ForeignKey("pools.id"), index=True),
+    Column("name", Text, nullable=False, index=True),
+    Column("location", Text),
+    Column("price", Text),  # per TB and month, decimal text
+    Column("options", Text),
+    Column("config_file_encrypted", LargeBinary),
+    UniqueConstraint("cloud_connector_id", "name"),  # its index serves lists of a connector, too
+    sqlite_autoincrement=True,
+)
+
 containers = Table(
     "containers",
     state,
@@ -415,6 +445,7 @@ jobs = Table(
     Column("total", Integer),
     Column("reason", Text),  # why it failed, in words
     Column("creation_ns", BigInteger, nullable=False),
+    Column("result", Text),  # JSON, of jobs whose answer is more than that they are done
 )
 Index("ix_jobs_status", jobs.c.status, jobs.c.creation_ns)
 Index("ix_jobs_resource_id", jobs.c.resource_id, jobs.c.creation_ns)
