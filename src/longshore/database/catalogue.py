@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import xxhash
-from sqlalchemy import Connection, and_, bindparam, case, insert, null, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, insert, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from longshore.database import identifiers
@@ -245,16 +246,16 @@ def set_state_of(connection: Connection, node_ids: Sequence[int], state: NodeSta
 
 def unkept_at(
     connection: Connection, storage: StorageReference, paths: Sequence[bytes]
-) -> dict[bytes, bytes]:
-    """What the live copies at the paths do not bear of their originals, by path."""
-    query = select(copies.c.path, copies.c.lost).where(
+) -> dict[bytes, tuple[int, bytes]]:
+    """(size, what they do not bear of their originals) of the live copies at the paths, by path."""
+    query = select(copies.c.path, copies.c.size, copies.c.lost).where(
         copies.c.path_key.in_([path_key(path) for path in paths]),
         copies.c.storage_id == storage.id,
         copies.c.storage_kind == storage.kind.value,
         copies.c.live,
         copies.c.lost.is_not(None),
     )
-    return {bytes(path): bytes(lost) for path, lost in connection.execute(query)}
+    return {bytes(path): (size, bytes(lost)) for path, size, lost in connection.execute(query)}
 
 
 def copies_of(
@@ -308,6 +309,47 @@ def _path_of(connection: Connection, node_id: int, root_id: int, known: dict[int
         above = _path_of(connection, parent_id, root_id, known)
         known[node_id] = join(above, bytes(name))
     return known[node_id]
+
+
+@dataclass(frozen=True, slots=True)
+class FolderNode:
+    """A folder of the catalogue: its path in its root, and what is known of it."""
+
+    id: int
+    root_id: int
+    path: bytes
+    entry: Entry
+    lost: bytes  # what a copy of it does not bear
+
+
+def folders_above(connection: Connection, node_ids: Sequence[int]) -> dict[int, FolderNode]:
+    """The nodes that are folders, and all folders above any of the nodes, by id; no roots."""
+    rows: dict[int, Row[Any]] = {}
+    wanted = set(node_ids)
+    while wanted:
+        found = connection.execute(select(nodes).where(nodes.c.id.in_(wanted))).all()
+        rows |= {row.id: row for row in found if row.parent_id is not None}
+        wanted = {row.parent_id for row in found if row.parent_id is not None} - rows.keys()
+    folders: dict[int, FolderNode] = {}
+    for row in rows.values():
+        if row.kind == EntryKind.FOLDER.value:
+            _add_folder(row, rows, folders)
+    return folders
+
+
+def _add_folder(row: Row[Any], rows: dict[int, Row[Any]], folders: dict[int, FolderNode]) -> bytes:
+    """Add the folder and those above it; its path."""
+    if row.id not in folders:
+        above = rows.get(row.parent_id)
+        parent = b"" if above is None else _add_folder(above, rows, folders)
+        name = bytes(row.name)
+        entry = Entry(
+            name, EntryKind.FOLDER, 0, row.mode, row.uid, row.gid,
+            row.mtime_ns, row.atime_ns, row.ctime_ns,
+        )  # fmt: skip
+        path = join(parent, name)
+        folders[row.id] = FolderNode(row.id, row.root_id, path, entry, bytes(row.lost or b""))
+    return folders[row.id].path
 
 
 def hashes_at(

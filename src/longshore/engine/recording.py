@@ -96,20 +96,54 @@ class Recorder:
         return change_of(records)
 
     def record_folders(self, connection: Connection, folders: Iterable[FoundFolder]) -> None:
-        """Give catalogue folders the metadata of their sources."""
+        """Give catalogue folders the metadata of their sources, and note where their copies are."""
+        copies: list[dict[str, object]] = []
         for found in folders:
-            source = self.plan.sources[found.source]
-            places = [(source.root_id, found.path)]
-            if self.plan.destinations:
-                places.append((self._destination(found.source).root_id, found.target))
-            for root_id, path in places:
-                if root_id is not None and path:
-                    parent, name = paths.split(path)
-                    parent_id = self.folder_ids.id_of(connection, root_id, parent)
-                    entry = msgspec.structs.replace(found.entry, name=name, size=0)
-                    ids = catalogue.put(connection, root_id, parent_id, [entry])
-                    if found.lost:
-                        catalogue.note_lost(connection, ids[name], found.lost)
+            node_id = self._put_folder(
+                connection, self.plan.sources[found.source].root_id, found.path, found
+            )
+            if not self.plan.destinations:
+                continue
+            destination = self._destination(found.source)
+            self._put_folder(connection, destination.root_id, found.target, found)
+            if node_id is not None and destination.root_id is None:
+                copies.append(self._folder_copy(destination.storage.reference, node_id, found))
+        catalogue.put_copies(connection, copies)
+
+    def _put_folder(
+        self, connection: Connection, root_id: int | None, path: bytes, found: FoundFolder
+    ) -> int | None:
+        """The folder's node in that root, with its metadata; None outside of the roots."""
+        if root_id is None or not path:
+            return None
+        parent, name = paths.split(path)
+        parent_id = self.folder_ids.id_of(connection, root_id, parent)
+        entry = msgspec.structs.replace(found.entry, name=name, size=0)
+        node_id = catalogue.put(connection, root_id, parent_id, [entry])[name]
+        if found.lost and not self.plan.original_place:  # its archived copy may have lost more
+            catalogue.note_lost(connection, node_id, found.lost)
+        return node_id
+
+    def _folder_copy(
+        self, storage: StorageReference, node_id: int, found: FoundFolder
+    ) -> dict[str, object]:
+        """What tells a restore which folder this one of the secondary storage is."""
+        return {
+            "file_id": node_id,
+            "storage_kind": storage.kind.value,
+            "storage_id": storage.id,
+            "path": found.target,
+            "path_key": catalogue.path_key(found.target),
+            "size": 0,
+            "mtime_ns": found.entry.mtime_ns,
+            "checksum_kind": None,
+            "checksum": None,
+            "xxh3_128": None,
+            "live": True,
+            "execution_id": self.plan.execution_id,
+            "written_ns": self.plan.execution_id,  # the time of its start
+            "lost": None,
+        }
 
     def record_released(self, connection: Connection, released: Iterable[ReleaseGroup]) -> None:
         """The files are not at their source any more; the catalogue knows them by their copies."""
@@ -174,7 +208,9 @@ class Recorder:
         erased = self.plan.action is WorkflowAction.ERASE
         state = catalogue.NodeState.DELETED if erased else catalogue.NodeState.STUB
         for found in removed:
-            root_id = self.plan.sources[found.source].root_id
+            source = self.plan.sources[found.source]
+            catalogue.end_copies_at(connection, source.storage.reference, [found.path])
+            root_id = source.root_id
             if root_id is not None:
                 parent, name = paths.split(found.path)
                 parent_id = self.folder_ids.id_of(connection, root_id, parent)

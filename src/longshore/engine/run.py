@@ -91,7 +91,7 @@ class Run:
         order = [WorkKind.COPY, WorkKind.SCAN, *either, *HELD_PHASES]
         if self.queues[WorkKind.COPY].count < BACKLOG_PER_MOVER * movers:
             order[:2] = [WorkKind.SCAN, WorkKind.COPY]
-        return order
+        return [WorkKind.LOOK, *order]  # short, and batches wait for it
 
     def is_finished(self) -> bool:
         return not self.under_way and not any(self.held.values()) and not self.unfinished()

@@ -33,6 +33,8 @@ from longshore.pipeline.messages import (
     CopyReply,
     FileReply,
     FolderReply,
+    LookReply,
+    LookWork,
     PackedWork,
     PruneReply,
     Record,
@@ -40,8 +42,9 @@ from longshore.pipeline.messages import (
     ScanReply,
     SpeedReply,
     WorkKind,
+    encode,
 )
-from longshore.pipeline.packing import kind_of_batches, unpack_folders
+from longshore.pipeline.packing import kind_of_batches, pack_folders, unpack_folders
 
 DEATHS_MAXIMUM = 3  # movers that may die on one item before it is split, or its file given up
 
@@ -97,6 +100,8 @@ class _Settling:
             return self._measured(reply)
         if isinstance(reply, FolderReply):
             return self._settled_folders(reply)
+        if isinstance(reply, LookReply):
+            return self._looked(reply)
         if isinstance(reply, ReleaseReply):
             return self._released(reply)
         if isinstance(reply, PruneReply):
@@ -126,11 +131,13 @@ class _Settling:
         self._count(change, files=reply.found_files, size=reply.found_bytes)
         new = [
             *_new_work(WorkKind.SCAN, reply.remaining),
-            *_new_work(kind_of_batches(self.run.plan), reply.batches),
+            *self._batches(reply),
             *_new_work(WorkKind.LINKS, reply.links, WorkState.HELD),
             *self._releases(reply.records),
         ]
-        if self.run.plan.destinations:
+        if self.run.plan.original_place:
+            pass  # those that are missing follow, once they were looked for
+        elif self.run.plan.destinations:
             new += _new_work(WorkKind.FOLDERS, reply.folders, WorkState.HELD)
         else:
             recorder.record_folders(self.connection, unpack_folders(reply.folders))
@@ -213,21 +220,58 @@ class _Settling:
         return msgspec.structs.replace(reply, batches=changed.batches, records=records)
 
     def _retargeted(self, reply: ScanReply) -> ScanReply:
-        """The reply with what the catalogue knows of the copies, where this is a restore."""
-        if self.run.plan.action is not WorkflowAction.RESTORE:
+        """The reply with what the catalogue knows of the copies, where some may be read."""
+        plan = self.run.plan
+        if not restoring.comes_back(plan):
             return reply
-        result = restoring.retarget(
-            self.connection,
-            self.run.plan,
-            reply.batches,
-            first_place=len(reply.records),
-            finished_ns=self.floor.time_ns(),
-        )
-        records = [*reply.records, *result.unknown]
-        folders = [] if self.run.plan.original_place else reply.folders
+        if plan.action is not WorkflowAction.RESTORE:
+            batches = restoring.remember(self.connection, plan, reply.batches)
+            result = restoring.Retargeted(batches)
+        else:
+            result = restoring.retarget(
+                self.connection,
+                plan,
+                reply.batches,
+                first_place=len(reply.records),
+                finished_ns=self.floor.time_ns(),
+            )
+        found = unpack_folders(reply.folders)
+        folders = restoring.with_folders(self.connection, plan, found, result)
         return msgspec.structs.replace(
-            reply, batches=result.batches, records=records, folders=folders
+            reply,
+            batches=result.batches,
+            records=[*reply.records, *result.unknown],
+            folders=pack_folders(folders),
         )
+
+    def _batches(self, reply: ScanReply) -> list[NewWork]:
+        """What was found, as work. Into original places it waits until somebody has looked there.
+
+        Only who knows which folders were missing before the first file went there can tell, after
+        any crash, which of them are ours to give their metadata to.
+        """
+        if not (self.run.plan.original_place and reply.folders):
+            return _new_work(kind_of_batches(self.run.plan), reply.batches)
+        look = LookWork(unpack_folders(reply.folders), reply.batches)
+        files = sum(each.files for each in reply.batches)
+        size = sum(each.size for each in reply.batches)
+        return _new_work(WorkKind.LOOK, [PackedWork(files, size, encode(look))])
+
+    def _looked(self, reply: LookReply) -> AfterCommit:
+        then = self._replace(reply.remaining)
+        if then == self._gone or reply.remaining is not None:
+            return then
+        new = [
+            *_new_work(WorkKind.COPY, reply.batches),
+            *_new_work(WorkKind.FOLDERS, pack_folders(reply.missing), WorkState.HELD),
+        ]
+        added = journal.add_work(self.connection, self.run.execution_id, new)
+
+        def learn() -> None:
+            then()
+            self.run.added(added)
+
+        return learn
 
     def _done_in_place(self, reply: FileReply) -> AfterCommit:
         then = self._replace(reply.remaining)

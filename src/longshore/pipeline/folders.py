@@ -7,14 +7,16 @@ from collections.abc import Mapping
 import msgspec
 
 from longshore.domain import paths
-from longshore.domain.errors import Side, Stage, StorageError, StorageUnavailable
+from longshore.domain.errors import ErrorKind, Side, Stage, StorageError, StorageUnavailable
 from longshore.domain.outcome import Outcome
 from longshore.pipeline.copying import lost_storage
-from longshore.pipeline.keeping import keep
+from longshore.pipeline.keeping import keep, original
 from longshore.pipeline.messages import (
     FolderReply,
     FoldersWork,
     FoundFolder,
+    LookReply,
+    LookWork,
     Lost,
     PackedWork,
     Record,
@@ -24,6 +26,7 @@ from longshore.pipeline.toolbox import Toolbox, failure_of
 from longshore.storage.handler import Metadata
 
 _decoder = msgspec.msgpack.Decoder(FoldersWork)
+_look_decoder = msgspec.msgpack.Decoder(LookWork)
 
 
 def run(payload: bytes, toolbox: Toolbox) -> FolderReply:
@@ -38,8 +41,7 @@ def run(payload: bytes, toolbox: Toolbox) -> FolderReply:
         if settled and toolbox.time_is_up():
             break
         try:
-            lost_metadata = _settle(found, toolbox)
-            done.append(msgspec.structs.replace(found, lost=lost_metadata))
+            done.append(_settle(found, toolbox))
         except StorageUnavailable as error:
             lost = lost_storage(error, found.source, toolbox)
             break
@@ -70,21 +72,55 @@ def _pack(work: FoldersWork) -> PackedWork | None:
     return PackedWork(len(work.folders), 0, encode(work)) if work.folders else None
 
 
-def _settle(found: FoundFolder, toolbox: Toolbox) -> bytes:
-    """Give one folder its metadata; what the destination does not keep of it."""
-    attributes = _attributes(found, toolbox)
+def _settle(found: FoundFolder, toolbox: Toolbox) -> FoundFolder:
+    """Give one folder its metadata; the folder as it was meant, and what was not kept of that."""
+    entry, attributes = original(found.entry, _attributes(found, toolbox), found.unkept)
     with toolbox.destination_of(found.source).open_folder(found.target, create=True) as folder:
 
         def set_metadata(metadata: Metadata) -> tuple[str, ...]:
             return folder.set_metadata(b"", metadata)
 
-        return keep(set_metadata, found.entry, attributes, toolbox)
+        lost = keep(set_metadata, entry, attributes, toolbox)
+    return msgspec.structs.replace(found, entry=entry, lost=lost)
+
+
+def look(payload: bytes, toolbox: Toolbox) -> LookReply:
+    """Find out which folders are missing at the destination, until the slice ends."""
+    work = _look_decoder.decode(payload)
+    missing = list(work.missing)
+    looked = 0
+    lost: Lost | None = None
+    for found in work.folders:
+        if looked and toolbox.time_is_up():
+            break
+        try:
+            if _is_missing(found, toolbox):
+                missing.append(found)
+        except StorageUnavailable as error:
+            lost = lost_storage(error, found.source, toolbox)
+            break
+        looked += 1
+    rest = work.folders[looked:]
+    if not rest:
+        return LookReply(missing, work.batches, None)
+    left = encode(LookWork(rest, work.batches, missing))
+    return LookReply([], [], PackedWork(0, 0, left), lost)
+
+
+def _is_missing(found: FoundFolder, toolbox: Toolbox) -> bool:
+    try:
+        toolbox.destination_of(found.source).open_folder(found.target).close()
+    except StorageUnavailable:
+        raise
+    except StorageError as error:
+        return error.kind is ErrorKind.NOT_FOUND
+    return False
 
 
 def _attributes(found: FoundFolder, toolbox: Toolbox) -> Mapping[bytes, bytes] | None:
-    """The source folder's attributes; None when it is gone by now or cannot be read."""
+    """The source folder's attributes; None when it has none there, or cannot be read."""
     storage = toolbox.sources[found.source]
-    if not storage.capabilities.extended_attributes:
+    if not found.path or not storage.capabilities.extended_attributes:
         return None
     try:
         with storage.open_folder(found.path) as folder:

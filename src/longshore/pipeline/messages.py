@@ -18,6 +18,7 @@ from longshore.domain.checksum import ChecksumKind
 from longshore.domain.entry import Entry
 from longshore.domain.errors import FileFailure, Side
 from longshore.domain.outcome import Outcome
+from longshore.domain.segments import SEGMENT_BYTES
 from longshore.domain.storage import StorageAddress, StorageReference
 from longshore.domain.task import ConflictResolution, ProcessingOrder, WorkflowAction
 
@@ -40,6 +41,9 @@ class WorkKind(IntEnum):
     CHECK = 9  # reading files again, by the action scan with a checksum
     LIST = 10  # the files of an earlier execution, page by page: work of the controller itself
     SPEEDTEST = 11  # writing, reading and removing a test file
+    LOOK = 12  # which folders are missing at the destination, before files are written into them
+    PART = 13  # some segments of a big file that several movers write at once
+    FINISH = 14  # such a file's own item once its parts are given out: verify it, publish it
 
 
 # ------------------------------------------------------------------------------- the plan
@@ -93,6 +97,7 @@ class ExecutionPlan(msgspec.Struct, frozen=True, array_like=True):
     base_executions: list[int] = []  # backups that an incremental one builds upon
     original_place: bool = False  # each file goes where the catalogue has it
     listed_execution: int = 0  # only the files on record of this execution; 0 = walk the sources
+    segment_bytes: int = SEGMENT_BYTES  # a larger file is moved in segments; the smallest size
 
 
 # ----------------------------------------------------------------------------------- scan
@@ -148,12 +153,33 @@ class Segments(msgspec.Struct, frozen=True, array_like=True):
     """How far a big file is: XXH3-128 of every segment that stands in the staged file."""
 
     source: Entry  # the file as it was when its first segment was read
-    digests: list[bytes]
+    digests: list[bytes]  # by the number of the segment; b"" or beyond the end = still missing
+    segment_bytes: int = SEGMENT_BYTES
+    begun_ns: int = 0  # tells one beginning of a file from the next
+    token: bytes = b""  # of StagedFile.token
+    part_segments: int = 0  # segments in a part; 0 = one mover at a time moves the file
+    given_out: int = 0  # segments before this one are parts in the journal, or written
+    failure: FileFailure | None = None  # why it cannot go on like this
+    again: bool = False  # after this failure it is begun again
 
 
 class CopyWork(msgspec.Struct, frozen=True, array_like=True):
     groups: list[CopyGroup]
     big: Segments | None = None  # of the one file of a work item that holds a single big file
+
+
+class PartWork(msgspec.Struct, frozen=True, array_like=True):
+    """Some segments of a big file, one behind the other."""
+
+    group: CopyGroup  # with the one file
+    source: Entry
+    segment_bytes: int
+    begun_ns: int
+    token: bytes
+    first: int
+    count: int
+    digests: list[bytes]  # of those that are written
+    attempts: int = 0  # attempts that failed so far
 
 
 class PackedWork(msgspec.Struct, frozen=True, array_like=True):
@@ -170,11 +196,23 @@ class FoundFolder(msgspec.Struct, frozen=True, array_like=True):
     target: bytes
     entry: Entry
     lost: bytes = b""  # what the destination did not keep of it, as domain.fidelity encodes it
+    unkept: bytes = b""  # what the source, itself a copy, does not bear: domain.fidelity.Unkept
 
 
 class FoldersWork(msgspec.Struct, frozen=True, array_like=True):
     folders: list[FoundFolder]
     next_place: int = 0
+
+
+class LookWork(msgspec.Struct, frozen=True, array_like=True):
+    """Folders to be looked for, and the batches that may be copied once that is on record.
+
+    Whoever makes a missing folder owes it its metadata; one that stands there keeps its own.
+    """
+
+    folders: list[FoundFolder]
+    batches: list[PackedWork]
+    missing: list[FoundFolder] = []  # found out in earlier slices
 
 
 class LinksWork(msgspec.Struct, frozen=True, array_like=True):
@@ -246,6 +284,15 @@ class Owed(msgspec.Struct, frozen=True, array_like=True):
     read: float
 
 
+class Shared(msgspec.Struct, frozen=True, array_like=True):
+    """What came of an order for a file whose parts are, or will be, with several movers."""
+
+    parts: list[PackedWork] = []  # it was begun: these can be given out
+    followed: int = 0  # segments that this mover has verified from the start of the file
+    failure: FileFailure | None = None  # it cannot go on like this
+    again: bool = False  # after this failure it is worth another beginning
+
+
 class CopyReply(msgspec.Struct, frozen=True, array_like=True):
     records: list[Record]
     remaining: PackedWork | None
@@ -255,6 +302,23 @@ class CopyReply(msgspec.Struct, frozen=True, array_like=True):
     warnings: list[str] = []
     lost: Lost | None = None
     owed: Owed | None = None  # what was moved beyond the order's rates
+    shared: Shared | None = None  # of a file in parts that is not through; instead of `remaining`
+
+
+class PartReply(msgspec.Struct, frozen=True, array_like=True):
+    """Of a part that is through (its digests), that goes on (what remains), or that failed."""
+
+    digests: list[bytes]
+    remaining: PackedWork | None
+    bytes_copied: int
+    retry_after_seconds: float = 0.0  # when what remains, or the whole file, is tried again
+    warnings: list[str] = []
+    lost: Lost | None = None
+    owed: Owed | None = None
+    followed: int = 0  # as of Shared
+    failure: FileFailure | None = None  # of the whole file
+    again: bool = False
+    attempts: int = 0  # that have failed, this one included
 
 
 class FolderReply(msgspec.Struct, frozen=True, array_like=True):
@@ -262,6 +326,15 @@ class FolderReply(msgspec.Struct, frozen=True, array_like=True):
     records: list[Record]  # of folders that failed
     remaining: PackedWork | None
     warnings: list[str] = []
+    lost: Lost | None = None
+
+
+class LookReply(msgspec.Struct, frozen=True, array_like=True):
+    """The folders that are missing so far; the batches come back with the last slice."""
+
+    missing: list[FoundFolder]
+    batches: list[PackedWork]
+    remaining: PackedWork | None
     lost: Lost | None = None
 
 
@@ -336,6 +409,8 @@ Reply = (
     | ReleaseReply
     | PruneReply
     | CleanReply
+    | LookReply
+    | PartReply
 )
 
 REPLIES: dict[WorkKind, type[Reply]] = {
@@ -349,6 +424,9 @@ REPLIES: dict[WorkKind, type[Reply]] = {
     WorkKind.ERASE: FileReply,
     WorkKind.CHECK: FileReply,
     WorkKind.SPEEDTEST: SpeedReply,
+    WorkKind.LOOK: LookReply,
+    WorkKind.PART: PartReply,
+    WorkKind.FINISH: CopyReply,
 }
 
 

@@ -106,6 +106,8 @@ class Mover:
             return msgspec.structs.replace(reply, owed=throttle.owed())
         if order.kind is WorkKind.FOLDERS:
             return folders.run(order.payload, toolbox)
+        if order.kind is WorkKind.LOOK:
+            return folders.look(order.payload, toolbox)
         if order.kind is WorkKind.ERASE:
             return in_place.erase(order.payload, toolbox)
         if order.kind is WorkKind.CHECK:
