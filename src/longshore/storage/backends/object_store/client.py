@@ -147,6 +147,12 @@ class ObjectClient(Protocol):
         middle may be resumed by the client from where it broke.
         """
 
+    def get_first(self, key: str, limit: int) -> tuple[ObjectStat, Data]:
+        """The object, its metadata included, and its first `limit` bytes or all there are.
+
+        One request, so that a small object costs no second one. Kind `not_found`.
+        """
+
     def put(self, key: str, data: Data, options: PutOptions = PLAIN) -> ObjectStat:
         """Write a whole object at once; one that stood there is replaced. See PutOptions."""
 
