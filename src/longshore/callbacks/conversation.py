@@ -1,6 +1,6 @@
 """The questions and answers between a filter and one loaded worker, checked frame by frame."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -9,7 +9,7 @@ import msgspec
 from .errors import WorkerLost
 from .limits import Limits
 from .process import WorkerProcess
-from .values import Answer, Decisions, FileInfo, InvalidScript, Language, ScriptFailure, printable
+from .values import Answer, Decisions, InvalidScript, Language, ScriptFailure, printable
 from .worker import frames, messages
 
 _ANSWER_CODES: Final = bytes(Answer)
@@ -173,11 +173,6 @@ def _encoded_load(load: messages.Load) -> bytes:
     except UnicodeEncodeError:
         message = "the script contains half a surrogate pair"
         raise InvalidScriptFound(InvalidScript(message=message)) from None
-
-
-def encoded_batch(files: Sequence[FileInfo], group_files: int) -> bytes:
-    """Return the body of a BATCH; UnicodeEncodeError or OverflowError where msgpack cannot."""
-    return _encode((group_files, files))
 
 
 def _without_decision(codes: bytes, first: int) -> set[int]:

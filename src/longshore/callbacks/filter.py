@@ -1,6 +1,6 @@
 """One script of one task in one mover: its worker, its budgets, and the hunt for a guilty file.
 
-decide(files)
+decide(files), decide_folder(folder, entries)
   └─ groups of at most 1,000 files, each one question
        worker lost -> new worker, the rest again with one file per answer
                         lost again -> that file is guilty: it fails, the others go on
@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from .conversation import Collected, Conversation, InvalidScriptFound, encoded_batch
+from longshore.domain.entry import Entry
+
+from .conversation import Collected, Conversation, InvalidScriptFound
 from .errors import CallbackGaveUp, WorkerLost
 from .language import language_of
 from .limits import DEFAULT_LIMITS, Limits
+from .question import Question
 from .values import Answer, Decisions, FileInfo, Usage
 
 
@@ -55,13 +58,21 @@ class CallbackFilter:
         CallbackGaveUp when the script has reached a limit or its budget, SandboxUnavailable when
         no worker can be locked down. Either way nothing may be processed without an answer.
         """
+        return self.answer(Question.of_files(files))
+
+    def decide_folder(self, folder: bytes, entries: Sequence[Entry]) -> Decisions:
+        """As decide(), of entries of one folder of a storage."""
+        return self.answer(Question.of_folder(folder, entries))
+
+    def answer(self, question: Question) -> Decisions:
+        """As decide(), of a question that has been put together."""
         if self._gave_up is not None:
             raise CallbackGaveUp(self._gave_up)
         collected = Collected()
         size = self._limits.request_frame_files
         try:
-            for start in range(0, len(files), size):
-                self._decide_group(files[start : start + size], collected)
+            for start in range(0, len(question), size):
+                self._decide_group(question.part(start, start + size), collected)
         except CallbackGaveUp as error:
             self._gave_up = error.reason
             self.close()
@@ -86,39 +97,39 @@ class CallbackFilter:
     ) -> None:
         self.close()
 
-    def _decide_group(self, files: Sequence[FileInfo], collected: Collected) -> None:
-        body = self._encoded(files)
+    def _decide_group(self, question: Question, collected: Collected) -> None:
+        body = self._encoded(question)
         if body is not None:
-            self._decide_encoded(files, body, collected)
-        elif len(files) > 1:
-            half = len(files) // 2
-            self._decide_group(files[:half], collected)
-            self._decide_group(files[half:], collected)
+            self._decide_encoded(question, body, collected)
+        elif len(question) > 1:
+            half = len(question) // 2
+            self._decide_group(question.part(0, half), collected)
+            self._decide_group(question.part(half), collected)
         else:
             collected.fail(
                 Answer.ERROR,
                 "the file's facts are not Unicode, too long or out of range",
             )
 
-    def _encoded(self, files: Sequence[FileInfo]) -> bytes | None:
+    def _encoded(self, question: Question) -> bytes | None:
         try:
-            body = encoded_batch(files, self._limits.answer_frame_files)
+            body = question.encoded(self._limits.answer_frame_files)
         except (UnicodeEncodeError, OverflowError):
             return None
         return body if len(body) <= self._limits.request_frame_bytes else None
 
-    def _decide_encoded(self, files: Sequence[FileInfo], body: bytes, collected: Collected) -> None:
+    def _decide_encoded(self, question: Question, body: bytes, collected: Collected) -> None:
         first = len(collected.answers)
         isolating = False
-        while (done := len(collected.answers) - first) < len(files):
+        while (done := len(collected.answers) - first) < len(question):
             try:
-                self._ask(body, len(files) - done, collected)
+                self._ask(body, len(question) - done, collected)
             except WorkerLost as loss:
                 if isolating:
                     self._blame(loss, collected)
                 isolating = not isolating
-                remaining = files[len(collected.answers) - first :]
-                body = encoded_batch(remaining, 1 if isolating else self._limits.answer_frame_files)
+                remaining = question.part(len(collected.answers) - first)
+                body = remaining.encoded(1 if isolating else self._limits.answer_frame_files)
 
     def _ask(self, body: bytes, count: int, collected: Collected) -> None:
         self._since = time.monotonic()

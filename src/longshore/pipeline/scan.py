@@ -17,7 +17,6 @@ from longshore.callbacks import (
     CallbackGaveUp,
     ChainDecisions,
     SandboxUnavailable,
-    file_info,
 )
 from longshore.domain import paths
 from longshore.domain.entry import Entry, EntryKind
@@ -234,7 +233,7 @@ class _Scan:
         chain = self.toolbox.chain() if files else None
         if chain is None:
             return None
-        decisions = chain.decide([file_info(folder.path, entry) for entry in files])
+        decisions = chain.decide_folder(folder.path, files)
         self.log.extend(decisions.log_lines)
         return decisions
 

@@ -153,9 +153,15 @@ PRELUDE = [
     at_evil("replace-run", "globalThis.run = null; return true", HARMLESS),
     at_evil(
         "odd-request",
-        "return utils.getNodeInfo({ index: 1e9 }).getPath()",
+        "return utils.getNodeInfo({ batch: req.batch, index: 1e9 }).getPath()",
         FAILS,
         NOT_BOOLEAN + "undefined",
+    ),
+    at_evil(
+        "forged-request",
+        "return utils.getNodeInfo({ index: 1 }).getPath()",
+        FAILS,
+        r"^TypeError",
     ),
     at_evil("no-request", "return utils.getNodeInfo()", FAILS, r"^TypeError"),
 ]

@@ -1,12 +1,12 @@
 """JavaScript scripts: QuickJS inside the same kind of locked process.
 
-The files of a batch become columns of JSON once; the loop over them runs inside QuickJS, in slices
+The files of a batch become columns of JSON once, each of them read by QuickJS when a script first
+asks for that fact of a file; the loop over them runs inside QuickJS, in slices
 of a quarter of the soft time-out, so that slow answers leave in time and the engine's own
 time limit (computing time of one slice) means one file.
 """
 
 import re
-from collections.abc import Sequence
 from typing import Any, Final
 
 import _quickjs  # type: ignore[import-not-found]
@@ -15,7 +15,7 @@ import msgspec
 from . import frames, messages
 from .main import InvalidScriptError
 from .prelude import PRELUDE
-from .request import NodeInfo
+from .request import Batch
 
 SLICES_PER_TIMEOUT: Final = 4
 """One call into QuickJS begins no further file after this part of the soft time-out."""
@@ -39,9 +39,9 @@ class JavaScriptEngine:
     """The engine of `Language.JAVASCRIPT`."""
 
     def __init__(self) -> None:
-        self._decode = msgspec.msgpack.Decoder(tuple[int, list[NodeInfo]]).decode
+        self._decode = msgspec.msgpack.Decoder(Batch).decode
         self._encode = msgspec.msgpack.Encoder().encode
-        self._columns = msgspec.json.Encoder().encode
+        self._json = msgspec.json.Encoder().encode
         self._outcome = msgspec.json.Decoder(_Outcome).decode
         self._failed: tuple[type[Exception], ...] = (_quickjs.JSException, _quickjs.StackOverflow)
 
@@ -62,11 +62,12 @@ class JavaScriptEngine:
 
     def decide(self, body: bytes) -> None:
         """Ask the script about every file of the batch."""
-        group_files, nodes = self._decode(body)
-        self._feed(self._columns(_as_columns(nodes)).decode())
+        batch = self._decode(body)
+        count = len(batch.nodes)
+        self._feed(*(self._json(column).decode() for column in _columns(batch)))
         done = 0
-        while done < len(nodes):
-            done += self._decide_group(done, min(done + group_files, len(nodes)))
+        while done < count:
+            done += self._decide_group(done, min(done + batch.group_files, count))
 
     def _load_run(self, context: Any, script: str) -> Any:
         if "\0" in script:
@@ -114,18 +115,20 @@ def _take_functions(context: Any) -> list[Any]:
     return functions
 
 
-def _as_columns(nodes: Sequence[NodeInfo]) -> dict[str, object]:
-    return {
-        "path": [node.path_bytes.decode("utf-8", "replace") for node in nodes],
-        "mode": [node.mode for node in nodes],
-        "uid": [node.uid for node in nodes],
-        "gid": [node.gid for node in nodes],
-        "size": [node.size for node in nodes],
-        "atime": [node.atime_ns // _NANOSECONDS_PER_MICROSECOND for node in nodes],
-        "mtime": [node.mtime_ns // _NANOSECONDS_PER_MICROSECOND for node in nodes],
-        "ctime": [node.ctime_ns // _NANOSECONDS_PER_MICROSECOND for node in nodes],
-        "metadata": {index: node.metadata for index, node in enumerate(nodes) if node.metadata},
-    }
+def _columns(batch: Batch) -> tuple[object, ...]:
+    """The facts of all files, one column after the other, in the order of the prelude."""
+    prefix, nodes = batch.prefix, batch.nodes
+    return (
+        [(prefix + node._name).decode("utf-8", "replace") for node in nodes],
+        [node.mode for node in nodes],
+        [node.uid for node in nodes],
+        [node.gid for node in nodes],
+        [node.size for node in nodes],
+        [node.atime_ns // _NANOSECONDS_PER_MICROSECOND for node in nodes],
+        [node.mtime_ns // _NANOSECONDS_PER_MICROSECOND for node in nodes],
+        [node.ctime_ns // _NANOSECONDS_PER_MICROSECOND for node in nodes],
+        batch.metadata,
+    )
 
 
 def _described(error: Exception, characters: int) -> tuple[str, int]:

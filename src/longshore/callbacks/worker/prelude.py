@@ -13,7 +13,7 @@ _SOURCE: Final = r"""
   'use strict';
   const parse = JSON.parse, stringify = JSON.stringify, text = String, now = Date.now;
   const DateClass = Date, MapClass = Map, floor = Math.floor;
-  let files = null, taskId = 0, lineLimit = 0, lineCharacters = 0, textCharacters = 0;
+  let batch = null, taskId = 0, lineLimit = 0, lineCharacters = 0, textCharacters = 0;
   let run = null, codes = '', failures = [], at = 0, busy = false;
   let lines = [], linesLeft = 0, truncated = false;
 
@@ -24,21 +24,33 @@ _SOURCE: Final = r"""
     toDate() { return new DateClass(floor(this.microseconds / 1000)); }
     ToDatetime() { return this.toDate(); }
   }
+  class Batch {
+    constructor(columns) { this.texts = columns; this.columns = []; }
+    column(number) {
+      const column = this.columns[number];
+      return column === undefined ? this.read(number) : column;
+    }
+    read(number) {
+      const column = this.columns[number] = parse(this.texts[number]);
+      this.texts[number] = null;
+      return column;
+    }
+  }
   class NodeInfo {
-    constructor(index) { this.index = index; }
-    getPath() { return files.path[this.index]; }
-    getMode() { return files.mode[this.index]; }
-    getUid() { return files.uid[this.index]; }
-    getGid() { return files.gid[this.index]; }
-    getSize() { return files.size[this.index]; }
-    getAtime() { return new Timestamp(files.atime[this.index]); }
-    getMtime() { return new Timestamp(files.mtime[this.index]); }
-    getCtime() { return new Timestamp(files.ctime[this.index]); }
-    getMetadata() { return files.metadata[this.index] || {}; }
+    constructor(request) { this.batch = request.batch; this.index = request.index; }
+    getPath() { return this.batch.column(0)[this.index]; }
+    getMode() { return this.batch.column(1)[this.index]; }
+    getUid() { return this.batch.column(2)[this.index]; }
+    getGid() { return this.batch.column(3)[this.index]; }
+    getSize() { return this.batch.column(4)[this.index]; }
+    getAtime() { return new Timestamp(this.batch.column(5)[this.index]); }
+    getMtime() { return new Timestamp(this.batch.column(6)[this.index]); }
+    getCtime() { return new Timestamp(this.batch.column(7)[this.index]); }
+    getMetadata() { return this.batch.column(8)[this.index] || {}; }
     getMetadataMap() { return new MapClass(Object.entries(this.getMetadata())); }
   }
   class Request {
-    constructor(index) { this.index = index; }
+    constructor(batch, index) { this.batch = batch; this.index = index; }
     getId() { return taskId; }
     get id() { return taskId; }
   }
@@ -73,7 +85,7 @@ _SOURCE: Final = r"""
     }
   }
 
-  global.utils = Object.freeze({ getNodeInfo: request => new NodeInfo(request.index) });
+  global.utils = Object.freeze({ getNodeInfo: request => new NodeInfo(request) });
   global.print = log;
   global.console = Object.freeze({ log, info: log, warn: log, error: log, debug: log });
   global.__longshore = [
@@ -82,14 +94,16 @@ _SOURCE: Final = r"""
       lineCharacters = characters; textCharacters = errorCharacters;
     },
     found => { run = found; },
-    columns => { files = parse(columns); linesLeft = lineLimit - lines.length; truncated = false; },
+    (...columns) => {
+      batch = new Batch(columns); linesLeft = lineLimit - lines.length; truncated = false;
+    },
     (first, end, sliceMilliseconds) => {
       codes = ''; failures = []; busy = false;
       const until = now() + sliceMilliseconds;
       for (at = first; at < end; at++) {
         if (at > first && now() > until) break;
         busy = true;
-        try { decide(run(new Request(at))); } catch (error) { fail(error); }
+        try { decide(run(new Request(batch, at))); } catch (error) { fail(error); }
         busy = false;
       }
     },

@@ -24,7 +24,7 @@ import msgspec
 from . import frames, messages, modules
 from .main import InvalidScriptError
 from .output import BoundedOutput
-from .request import NodeInfo, Request, utils_module
+from .request import Batch, NodeInfo, Request, utils_module
 
 SCRIPT_NAME: Final = "<callback>"
 NAMESPACE_NAME: Final = "callback"
@@ -54,7 +54,7 @@ class PythonEngine:
     def __init__(self) -> None:
         modules.warm_up()
         self._run: Run = lambda _: None
-        self._decode = msgspec.msgpack.Decoder(tuple[int, list[NodeInfo]]).decode
+        self._decode = msgspec.msgpack.Decoder(Batch).decode
         self._encode = msgspec.msgpack.Encoder().encode
         self._codes = bytearray()
         self._group: list[NodeInfo] = []
@@ -76,12 +76,13 @@ class PythonEngine:
 
     def decide(self, body: bytes) -> None:
         """Ask the script about every file of the batch."""
-        group_files, nodes = self._decode(body)
+        batch = self._decode(body)
+        nodes = batch.complete()
         self._output.start_batch()
         done = 0
         with self._watch.watching():
             while done < len(nodes):
-                self._group = nodes[done : done + group_files]
+                self._group = nodes[done : done + batch.group_files]
                 self._watch.armed = True
                 failures = self._decide_group(done)
                 self._watch.armed = False

@@ -36,22 +36,39 @@ class Timestamp(msgspec.Struct, frozen=True, order=True, gc=False):
 
 
 class NodeInfo(msgspec.Struct, array_like=True, gc=False):
-    """The facts about one file, in the order of `longshore.callbacks.FileInfo`."""
+    """The facts about one file: the first fields of `longshore.domain.entry.Entry`, in its order.
 
-    path_bytes: bytes
+    The last two arrive as numbers that are of no use to a script. Their places take what the batch
+    says about its files once, so that a remembered file stays the same in later batches.
+    """
+
+    _name: bytes
+    _kind: int
+    size: int
     mode: int
     uid: int
     gid: int
-    size: int
-    atime_ns: int
     mtime_ns: int
+    atime_ns: int
     ctime_ns: int
-    metadata: dict[str, str]
+    _prefix: bytes | int
+    _metadata: dict[str, str] | int
+
+    @property
+    def path_bytes(self) -> bytes:
+        """The full path as the storage has it."""
+        assert isinstance(self._prefix, bytes)
+        return self._prefix + self._name
 
     @property
     def path(self) -> str:
         """The full path; bytes that are not UTF-8 appear as surrogates, as `os.fsdecode` does."""
         return self.path_bytes.decode("utf-8", "surrogateescape")
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The storage's metadata of the file, by key."""
+        return self._metadata if isinstance(self._metadata, dict) else {}
 
     @property
     def atime(self) -> Timestamp:
@@ -67,6 +84,24 @@ class NodeInfo(msgspec.Struct, array_like=True, gc=False):
     def ctime(self) -> Timestamp:
         """When the content or the attributes were last changed."""
         return Timestamp(self.ctime_ns)
+
+
+class Batch(msgspec.Struct, array_like=True):
+    """The body of a BATCH frame: files of which the answers to so many at most leave together."""
+
+    group_files: int
+    prefix: bytes  # of all paths
+    nodes: list[NodeInfo]
+    metadata: dict[int, dict[str, str]]  # by index, of the files that have any
+
+    def complete(self) -> list[NodeInfo]:
+        """The files, each with all that is known of it."""
+        prefix = self.prefix
+        for node in self.nodes:
+            node._prefix = prefix
+        for index, metadata in self.metadata.items():
+            self.nodes[index]._metadata = metadata
+        return self.nodes
 
 
 class Request(msgspec.Struct, eq=False, gc=False):
