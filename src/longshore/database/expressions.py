@@ -12,26 +12,25 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
-from longshore.database.patterns import glob, regular_expression
 from longshore.database.values import BILLION
 
 
-class _Among(GenericFunction[bool]):
+class Among(GenericFunction[bool]):
     """`expression IN (all values of one JSON or array parameter)`; any number of values."""
 
     name = "longshore_among"
     inherit_cache = True
 
 
-@compiles(_Among, "sqlite")
-def _among_sqlite(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(Among, "sqlite")
+def _among_sqlite(element: Among, compiler: SQLCompiler, **options: Any) -> str:
     expression, values, _ = element.clauses
     listed = f"(SELECT value FROM json_each({compiler.process(values, **options)}))"  # noqa: S608
     return f"{compiler.process(expression, **options)} IN {listed}"
 
 
-@compiles(_Among, "postgresql")
-def _among_postgresql(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(Among, "postgresql")
+def _among_postgresql(element: Among, compiler: SQLCompiler, **options: Any) -> str:
     expression, _, values = element.clauses
     left = compiler.process(expression, **options)
     return f"{left} = ANY ({compiler.process(values, **options)})"
@@ -39,7 +38,7 @@ def _among_postgresql(element: _Among, compiler: SQLCompiler, **options: Any) ->
 
 def among(expression: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
     """Whether the expression is one of the values, however many they are."""
-    return _Among(
+    return Among(
         expression,
         bindparam(None, json.dumps(values), type_=Text(), unique=True),
         bindparam(None, list(values), type_=ARRAY(expression.type), unique=True),
@@ -88,13 +87,6 @@ class Matches(GenericFunction[bool]):
 
     name = "longshore_matches"
     inherit_cache = True
-
-    def __init__(self, expression: ColumnElement[Any], parts: tuple[object, ...]) -> None:
-        super().__init__(
-            expression,
-            bindparam(None, glob(parts), type_=String(), unique=True),
-            bindparam(None, regular_expression(parts), type_=String(), unique=True),
-        )
 
 
 @compiles(Matches, "sqlite")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, bindparam, func, literal
 
 from longshore.database.filters import Filterable, Filterables, in_order
 
@@ -27,6 +27,18 @@ class Page:
     sort: tuple[Sort, ...] = ()
     limit: int | None = None
     offset: int = 0
+
+
+LIMIT, OFFSET = "limit", "offset"
+"""The parameters of `windowed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A statement whose rows are a page, with the values of its named parameters."""
+
+    statement: Select[Any]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 def order(
@@ -51,8 +63,15 @@ def _key(filterable: Filterable, *, descending: bool) -> ColumnElement[Any]:
 def paged(statement: Select[Any], page: Page) -> Select[Any]:
     """The statement with the page's limit and offset."""
     if page.limit is not None:
-        statement = statement.limit(page.limit)
-    return statement.offset(page.offset) if page.offset else statement
+        statement = statement.limit(literal(page.limit, BigInteger()))
+    return statement.offset(literal(page.offset, BigInteger())) if page.offset else statement
+
+
+def windowed(statement: Select[Any], *, has_limit: bool, has_offset: bool) -> Select[Any]:
+    """The statement with parameters for the limit and the offset of a page."""
+    if has_limit:
+        statement = statement.limit(bindparam(LIMIT, type_=BigInteger()))
+    return statement.offset(bindparam(OFFSET, type_=BigInteger())) if has_offset else statement
 
 
 def count(connection: Connection, statement: Select[Any]) -> int:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from longshore.callbacks import DEFAULT_LIMITS, Limits
 from longshore.database.connection import Database
-from longshore.database.tasks import Totals
+from longshore.database.task_pages import Totals
+from longshore.domain.cloud import RemoteBucket
+from longshore.domain.errors import ErrorKind, RetryClass, StorageUnavailable
 from longshore.domain.storage import StorageAddress
+from longshore.services.errands import Errands
 from longshore.services.folder_memory import FolderMemory
 from longshore.services.login_memory import LoginMemory
 from longshore.services.places import Places
@@ -45,6 +48,13 @@ class TokenVerifier(Protocol):
     def principal(self, token: str) -> Principal | None: ...
 
 
+def no_clouds(backend: str, settings: Mapping[str, str]) -> list[RemoteBucket]:
+    """For servers without object stores."""
+    raise StorageUnavailable(
+        ErrorKind.UNSUPPORTED, RetryClass.NEVER, "list buckets", b"", f"no backend {backend}"
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """The world as services see it. `clock` gives seconds since 1970."""
@@ -56,12 +66,14 @@ class Context:
     validate_script: Callable[[str], ScriptFault | None]
     data_dir: Path
     containers_folder: Path
+    list_buckets: Callable[[str, Mapping[str, str]], list[RemoteBucket]] = no_clouds
     secrets: SecretBox | None = None
     tokens: TokenVerifier | None = None
     cors_origins: tuple[str, ...] = ()
     logins: LoginMemory = field(default_factory=LoginMemory)
     folders: FolderMemory = field(default_factory=FolderMemory)
     task_totals: Totals = field(default_factory=Totals)
+    errands: Errands = field(default_factory=Errands)
     callback_limits: Limits = DEFAULT_LIMITS
     callback_tests: Places = field(default_factory=lambda: Places(CALLBACK_TESTS_MAXIMUM))
 

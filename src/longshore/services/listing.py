@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select
 
 from longshore.database.connection import reading
+from longshore.database.pages import Found
 from longshore.database.query import Filterables, Page, conditions, count, order, paged
-from longshore.database.tasks import Arrangement
 
 ROWS_AT_ONCE = 1_000  # a page up to this size is read whole; longer ones in pieces of it
 
@@ -23,8 +23,14 @@ class Listing:
     rows: Iterator[Row[Any]]
 
 
-Arrange = Callable[[Connection, int], Arrangement]
-"""From the number of matches to how they are found: which indexes serve best."""
+class Finder(Protocol):
+    """Finds the rows of one page."""
+
+    def count(self, connection: Connection) -> int:
+        """How many rows match, without limit and offset."""
+
+    def rows(self, connection: Connection, matches: int) -> Found:
+        """What finds those of the page, of which so many match."""
 
 
 def listing(
@@ -35,41 +41,41 @@ def listing(
     filterables: Filterables,
     sortables: Filterables,
     identity: ColumnElement[Any],
-    counted: Callable[[Connection], int] | None = None,
-    arrange: Arrange | None = None,
 ) -> Listing:
-    """The page of the statement's rows.
+    """The page of the statement's rows."""
+    matching = statement.where(conditions(filterables, page.filters))
+    in_order = matching.order_by(*order(sortables, page.sort, identity))
+    return found(engine, page, _Plain(matching, paged(in_order, page)))
 
-    `counted` gives their number in another way than by looking at them.
-    """
-    as_given = Arrangement(filterables, sortables, identity)
+
+def found(engine: Engine, page: Page, finder: Finder) -> Listing:
+    """The page whose rows the finder finds."""
     with reading(engine) as connection:
-        matching = statement.where(conditions(filterables, page.filters))
-        total = counted(connection) if counted else count(connection, matching)
-        arranged = arrange(connection, total) if arrange and total else as_given
-        if page.limit is None or page.limit > ROWS_AT_ONCE:
-            return Listing(total, _streamed(engine, _page_of(statement, page, arranged)))
-        if not page.limit or not total:
+        total = finder.count(connection)
+        if page.limit == 0 or not total:
             return Listing(total, iter(()))
-        wanted = _page_of(statement, page, arranged)
-        if arranged.ids_first:
-            ids = wanted.with_only_columns(identity, maintain_column_froms=True).correlate(None)
-            in_order = order(arranged.sortables, page.sort, arranged.identity)
-            wanted = statement.where(identity.in_(ids)).order_by(*in_order)
-        return Listing(total, iter(connection.execute(wanted).all()))
+        wanted = finder.rows(connection, total)
+        if page.limit is None or page.limit > ROWS_AT_ONCE:
+            return Listing(total, _streamed(engine, wanted))
+        return Listing(total, iter(connection.execute(wanted.statement, wanted.parameters).all()))
 
 
-def _page_of(statement: Select[Any], page: Page, arranged: Arrangement) -> Select[Any]:
-    wanted = statement.where(conditions(arranged.filterables, page.filters))
-    return paged(wanted.order_by(*order(arranged.sortables, page.sort, arranged.identity)), page)
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """Finds rows by one statement whatever their number."""
+
+    matching: Select[Any]
+    page: Select[Any]
+
+    def count(self, connection: Connection) -> int:
+        return count(connection, self.matching)
+
+    def rows(self, _: Connection, matches: int) -> Found:
+        return Found(self.page)
 
 
-def _streamed(engine: Engine, statement: Select[Any]) -> Iterator[Row[Any]]:
+def _streamed(engine: Engine, wanted: Found) -> Iterator[Row[Any]]:
     """The rows in one transaction that lasts as long as somebody goes through them."""
     with reading(engine) as connection:
-        yield from _in_pieces(connection, statement)
-
-
-def _in_pieces(connection: Connection, statement: Select[Any]) -> Iterator[Row[Any]]:
-    pieces = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(statement)
-    yield from pieces
+        pieces = connection.execution_options(yield_per=ROWS_AT_ONCE)
+        yield from pieces.execute(wanted.statement, wanted.parameters)

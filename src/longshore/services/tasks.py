@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row
 from longshore.database import tasks
 from longshore.database.connection import reading, writing
 from longshore.database.query import Page
+from longshore.database.task_pages import TaskPage, number_of
 from longshore.domain.execution import RUNNING, TaskStatus
 from longshore.domain.task import (
     COMMENT_CHARACTERS_MAXIMUM,
@@ -27,7 +28,7 @@ from longshore.domain.task import (
 from longshore.services.context import Context
 from longshore.services.errors import BASE, Invalid, Kind, NotFound, Problem, Problems
 from longshore.services.input import Input, Switch, Whole, Words
-from longshore.services.listing import Listing, listing
+from longshore.services.listing import Listing, found
 from longshore.services.principal import Principal
 
 LOCAL_PATH_CHARACTERS_MAXIMUM = 4_096  # PATH_MAX of Linux
@@ -60,19 +61,10 @@ def index(context: Context, principal: Principal, page: Page, *, everybody: bool
 
     def total(connection: Connection) -> int:
         return context.task_totals.of(
-            owner_id, context.clock(), lambda: tasks.number_of(connection, owner_id)
+            owner_id, context.clock(), lambda: number_of(connection, owner_id)
         )
 
-    return listing(
-        context.database.state,
-        tasks.of_owner(owner_id),
-        page,
-        filterables=tasks.FILTERABLES,
-        sortables=tasks.SORTABLES,
-        identity=tasks.COLUMNS.id,
-        counted=tasks.counter(owner_id, page),
-        arrange=tasks.arrangement(owner_id, page, total),
-    )
+    return found(context.database.state, page, TaskPage(owner_id, page, total))
 
 
 def show(context: Context, principal: Principal, identifier: str) -> Row[Any]:
