@@ -15,8 +15,8 @@ from longshore.api.rendering import (
     long_collection,
 )
 from longshore.api.routing import Call, Endpoint, Routes
-from longshore.database.catalogue import NodeState
 from longshore.database.files import FILTERS
+from longshore.database.node_rows import NodeState
 from longshore.domain import paths
 from longshore.domain.storage import StorageKind
 from longshore.services import files

@@ -4,29 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 import xxhash
-from sqlalchemy import Connection, Row, and_, bindparam, case, insert, null, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Row, insert, select, update
 
-from longshore.database import identifiers
+from longshore.database import bulk, identifiers, node_rows
+from longshore.database.node_rows import NODE_IDS, NodeState, Siblings
 from longshore.database.tables import copies, nodes
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.paths import join
 from longshore.domain.storage import StorageReference
-
-NODE_IDS = "nodes"
-
-
-class NodeState(IntEnum):
-    """Whether the file is still where its root says."""
-
-    LIVE = 1
-    VANISHED = 2  # a scan did not find it any more
-    DELETED = 3  # erased; its copies may live on
-    STUB = 4  # known and readable through its copies only
 
 
 def create_root(connection: Connection, name: str) -> int:
@@ -106,43 +94,9 @@ def children_between(
 def put(
     connection: Connection, root_id: int, parent_id: int, entries: Sequence[Entry]
 ) -> dict[bytes, int]:
-    """Make or update the nodes of one folder; their ids by name. Names are unique and sorted."""
-    if not entries:
-        return {}
-    ids = children_between(connection, parent_id, entries[0].name, entries[-1].name)
-    known = [entry for entry in entries if entry.name in ids]
-    if known:
-        connection.execute(
-            _UPDATE_NODE, [node_values(entry) | {"node_id": ids[entry.name]} for entry in known]
-        )
-    new = [entry for entry in entries if entry.name not in ids]
-    if new:
-        first = identifiers.reserve(connection, NODE_IDS, len(new))
-        places = {"root_id": root_id, "parent_id": parent_id}
-        rows = [node_values(entry) | places | {"id": first + i} for i, entry in enumerate(new)]
-        connection.execute(insert(nodes), rows)
-        ids |= {entry.name: first + index for index, entry in enumerate(new)}
-    return ids
-
-
-_NODE_COLUMNS = (
-    "name",
-    "kind",
-    "size",
-    "mode",
-    "uid",
-    "gid",
-    "mtime_ns",
-    "atime_ns",
-    "ctime_ns",
-    "link_target",
-    "state",
-)
-_UPDATE_NODE = (
-    update(nodes)
-    .where(nodes.c.id == bindparam("node_id"))
-    .values({name: bindparam(name) for name in _NODE_COLUMNS})
-)
+    """Make or update the nodes of one folder; their ids by name."""
+    ids = node_rows.put_all(connection, [Siblings(root_id, parent_id, entries)])
+    return {name: node_id for (_, name), node_id in ids.items()}
 
 
 # --------------------------------------------------------------------------------- copies
@@ -156,41 +110,63 @@ def path_key(path: bytes) -> int:
 
 def put_copies(connection: Connection, rows: Sequence[dict[str, object]]) -> None:
     """Make copies, or write over what was known of the same file at the same place."""
-    if not rows:
-        return
-    statement = _insert(connection)
-    changing = ("size", "mtime_ns", "checksum_kind", "checksum", "xxh3_128", "live")
-    written = ("execution_id", "written_ns", "lost")
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=_COPY_KEY,
-            set_={name: statement.excluded[name] for name in (*changing, *written)},
-        ),
-        rows,
-    )
+    if rows:
+        bulk.insert(connection, copies, _columns(rows), conflict=_WRITE_OVER)
+
+
+def put_copies_in(
+    connection: Connection, storage: StorageReference, columns: bulk.Columns, execution_id: int
+) -> None:
+    """As put_copies, of one storage and execution: the other columns, but for path_key."""
+    _insert(connection, storage, columns, execution_id, _WRITE_OVER)
+
+
+def put_found_copies_in(
+    connection: Connection, storage: StorageReference, columns: bulk.Columns, execution_id: int
+) -> None:
+    """As put_found_copies, of one storage and execution: the other columns, but for path_key."""
+    _insert(connection, storage, columns, execution_id, _WRITE_FOUND)
 
 
 def put_found_copies(connection: Connection, rows: Sequence[dict[str, object]]) -> None:
     """Make copies that were found, not written: what is known of the same state of them stays."""
-    if not rows:
-        return
-    statement = _insert(connection)
-    same = and_(
-        copies.c.size == statement.excluded.size, copies.c.mtime_ns == statement.excluded.mtime_ns
-    )
-    kept = ("checksum_kind", "checksum", "xxh3_128")
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=_COPY_KEY,
-            set_={
-                **{name: case((same, copies.c[name]), else_=null()) for name in kept},
-                "size": statement.excluded.size,
-                "mtime_ns": statement.excluded.mtime_ns,
-                "live": True,
-            },
-        ),
-        rows,
-    )
+    if rows:
+        bulk.insert(connection, copies, _columns(rows), conflict=_WRITE_FOUND)
+
+
+def _columns(rows: Sequence[dict[str, object]]) -> dict[str, list[object]]:
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _insert(
+    connection: Connection,
+    storage: StorageReference,
+    columns: bulk.Columns,
+    execution_id: int,
+    conflict: str,
+) -> None:
+    fixed = {
+        "storage_kind": storage.kind.value,
+        "storage_id": storage.id,
+        "execution_id": execution_id,
+        "live": True,
+    }
+    keys = [path_key(path) for path in columns["path"]]
+    bulk.insert(connection, copies, {**columns, "path_key": keys}, fixed=fixed, conflict=conflict)
+
+
+_KNOWN = ("checksum_kind", "checksum", "xxh3_128")
+_ON_COPY = "ON CONFLICT (file_id, storage_kind, storage_id, path) DO UPDATE SET"
+_REWRITTEN = ("size", "mtime_ns", *_KNOWN, "live", "execution_id", "written_ns", "lost")
+_WRITE_OVER = f"{_ON_COPY} {', '.join(f'{name} = excluded.{name}' for name in _REWRITTEN)}"
+
+_SAME = "copies.size = excluded.size AND copies.mtime_ns = excluded.mtime_ns"
+_WRITE_FOUND = (
+    f"{_ON_COPY} {', '.join(f'{n} = CASE WHEN {_SAME} THEN copies.{n} END' for n in _KNOWN)}, "
+    "size = excluded.size, mtime_ns = excluded.mtime_ns, live = TRUE "
+    f"WHERE NOT (copies.live AND {_SAME})"
+)
+"""Nothing is written where the copy is known as it was found."""
 
 
 def end_other_copies(
@@ -409,12 +385,3 @@ def files_at(
         copies.c.live,
     )
     return {bytes(path): file_id for path, file_id in connection.execute(query)}
-
-
-_COPY_KEY = ("file_id", "storage_kind", "storage_id", "path")
-
-
-def _insert(connection: Connection) -> sqlite.Insert | postgresql.Insert:
-    if connection.dialect.name == "sqlite":
-        return sqlite.insert(copies)
-    return postgresql.insert(copies)

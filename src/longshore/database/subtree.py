@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, func, or_, select
 
-from longshore.database.catalogue import NodeState
 from longshore.database.connection import reading
+from longshore.database.node_rows import NodeState
 from longshore.database.tables import copies, nodes
 from longshore.domain import paths
 from longshore.domain.entry import Entry, EntryKind

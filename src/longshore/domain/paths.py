@@ -14,7 +14,7 @@ class InvalidPath(LongshoreError):
 
 def join(*parts: bytes) -> bytes:
     """The parts put together; empty parts vanish."""
-    return b"/".join(part for part in parts if part)
+    return b"/".join(filter(None, parts))
 
 
 def split(path: bytes) -> tuple[bytes, bytes]:

@@ -6,19 +6,18 @@ Everything here happens inside the transaction that takes the work item out of t
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 import msgspec
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
-from longshore.database import catalogue
+from longshore.database import bulk, catalogue, node_rows
 from longshore.database.journal import Counters
+from longshore.database.node_rows import NodeState, Siblings
 from longshore.database.tables import execution_files
 from longshore.domain import paths
 from longshore.domain.checksum import ChecksumKind
-from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage, show
 from longshore.domain.outcome import PROCESSED, WRITTEN, Outcome
 from longshore.domain.storage import StorageKind, StorageReference
@@ -36,36 +35,60 @@ from longshore.pipeline.messages import (
 FOLDER_IDS_KEPT = 20_000  # folders whose catalogue ids are remembered, about 3 MB
 
 _STATES = {
-    Outcome.ERASED: catalogue.NodeState.DELETED,
-    Outcome.FREED: catalogue.NodeState.STUB,
+    Outcome.ERASED: NodeState.DELETED,
+    Outcome.FREED: NodeState.STUB,
 }
 """What becomes of the catalogue's entry of a file that was removed where it lay."""
 
-_DEFAULT_FOLDER = Entry(b"", EntryKind.FOLDER, 0, 0o40755, 0, 0, 0, 0, 0)
+Folder = tuple[int, bytes]  # catalogue root, and path in it
 
 
 @dataclass(slots=True)
 class FolderIds:
     """Catalogue ids of folders, remembered between transactions; forget them after a rollback."""
 
-    _known: OrderedDict[tuple[int, bytes], int] = field(default_factory=OrderedDict)
+    _known: OrderedDict[Folder, int] = field(default_factory=OrderedDict)
 
     def id_of(self, connection: Connection, root_id: int, path: bytes) -> int:
         """The folder's id; it and the folders above are made when the catalogue lacks them."""
-        if not path:
-            return root_id
-        found = self._known.get((root_id, path))
-        if found is None:
-            parent, name = paths.split(path)
-            parent_id = self.id_of(connection, root_id, parent)
-            entry = msgspec.structs.replace(_DEFAULT_FOLDER, name=name)
-            found = catalogue.find(connection, parent_id, [name])
-            if found is None:
-                found = catalogue.put(connection, root_id, parent_id, [entry])[name]
-            self._known[root_id, path] = found
-            while len(self._known) > FOLDER_IDS_KEPT:
-                self._known.popitem(last=False)
+        return self.ids_of(connection, [(root_id, path)])[root_id, path]
+
+    def ids_of(self, connection: Connection, wanted: Iterable[Folder]) -> dict[Folder, int]:
+        """The ids of these folders and of some above them, missing ones made: level by level."""
+        found: dict[Folder, int] = {}
+        missing: dict[int, set[Folder]] = {}  # by depth
+        for folder in wanted:
+            self._look(folder, found, missing)
+        for depth in sorted(missing):
+            level = sorted(missing[depth])
+            keys = []
+            for root_id, path in level:
+                parent, name = paths.split(path)
+                keys.append((found[root_id, parent], name))
+            roots = [root_id for root_id, _ in level]
+            ids = dict(zip(level, node_rows.folders(connection, roots, keys), strict=True))
+            found |= ids
+            self._known |= ids
+        while len(self._known) > FOLDER_IDS_KEPT:
+            self._known.popitem(last=False)
         return found
+
+    def _look(
+        self, folder: Folder, found: dict[Folder, int], missing: dict[int, set[Folder]]
+    ) -> None:
+        """Put what is known of the folder and those above it into `found`, the rest aside."""
+        root_id, path = folder
+        while folder not in found:
+            known = self._known.get(folder) if path else root_id
+            if known is not None:
+                found[folder] = known
+                return
+            level = missing.setdefault(path.count(b"/"), set())
+            if folder in level:
+                return
+            level.add(folder)
+            path = paths.split(path)[0]
+            folder = (root_id, path)
 
     def forget(self) -> None:
         self._known.clear()
@@ -80,19 +103,16 @@ class Recorder:
 
     def record(self, connection: Connection, work_id: int, records: Sequence[Record]) -> Counters:
         """Put the records of a work item on record; the change of the counters."""
+        if not records:
+            return Counters()
         records = self._judged(connection, records)
-        file_ids: list[int | None] = [None] * len(records)
-        for index, file_id in self._catalogue(connection, records):
-            file_ids[index] = file_id
+        file_ids = self._file_ids(connection, records)
         if self.plan.destinations:
             self._record_copies(connection, records, file_ids)
         self._record_erased(connection, records, file_ids)
-        if records:
-            rows = [
-                self._row(work_id, record, file_id)
-                for record, file_id in zip(records, file_ids, strict=True)
-            ]
-            connection.execute(insert(execution_files), rows)
+        columns = self._columns(work_id, records, file_ids)
+        fixed = {"execution_id": self.plan.execution_id}
+        bulk.insert(connection, execution_files, columns, fixed=fixed)
         return change_of(records)
 
     def record_folders(self, connection: Connection, folders: Iterable[FoundFolder]) -> None:
@@ -107,7 +127,7 @@ class Recorder:
             destination = self._destination(found.source)
             self._put_folder(connection, destination.root_id, found.target, found)
             if node_id is not None and destination.root_id is None:
-                copies.append(self._folder_copy(destination.storage.reference, node_id, found))
+                copies.append(self._folder_copy(_share(destination, found.share), node_id, found))
         catalogue.put_copies(connection, copies)
 
     def _put_folder(
@@ -154,7 +174,7 @@ class Recorder:
             if source.root_id is not None and group.entries:
                 parent_id = self.folder_ids.id_of(connection, source.root_id, group.folder)
                 names = [entry.name for entry in group.entries]
-                catalogue.set_state(connection, parent_id, names, catalogue.NodeState.STUB)
+                catalogue.set_state(connection, parent_id, names, NodeState.STUB)
 
     def record_listed(self, connection: Connection, listed: Iterable[Listed]) -> None:
         """Notice what a scan has not found any more."""
@@ -206,7 +226,7 @@ class Recorder:
     def record_pruned(self, connection: Connection, removed: Iterable[FoundFolder]) -> None:
         """The folders are gone from their source; what was moved out of them lives on as copies."""
         erased = self.plan.action is WorkflowAction.ERASE
-        state = catalogue.NodeState.DELETED if erased else catalogue.NodeState.STUB
+        state = NodeState.DELETED if erased else NodeState.STUB
         for found in removed:
             source = self.plan.sources[found.source]
             catalogue.end_copies_at(connection, source.storage.reference, [found.path])
@@ -218,27 +238,29 @@ class Recorder:
 
     # ------------------------------------------------------------------ catalogue
 
-    def _catalogue(
-        self, connection: Connection, records: Sequence[Record]
-    ) -> Iterable[tuple[int, int]]:
-        """(index of the record, id of its file) for all records whose files have an id."""
-        chosen = [i for i, record in enumerate(records) if record.outcome in PROCESSED]
-        for (source, folder), group in groupby(
-            chosen, key=lambda i: (records[i].source, records[i].folder)
-        ):
-            indexes = list(group)
+    def _file_ids(self, connection: Connection, records: Sequence[Record]) -> list[int | None]:
+        """Catalogue the files; the id of each record's file, where it has one."""
+        file_ids: list[int | None] = [None] * len(records)
+        in_trees: dict[Folder, list[int]] = {}
+        for (source, folder), indexes in _by_folder(records).items():
+            root_id = self.plan.sources[source].root_id
             if self.plan.sources[source].range_last:
                 continue  # a part of a file is no copy of it
-            root_id = self.plan.sources[source].root_id
-            if root_id is None:
-                yield from self._found_by_copy(connection, source, folder, records, indexes)
+            if root_id is not None:
+                in_trees.setdefault((root_id, folder), []).extend(indexes)
                 continue
-            parent_id = self.folder_ids.id_of(connection, root_id, folder)
-            entries = {records[i].entry.name: records[i].entry for i in indexes}
-            ids = catalogue.put(
-                connection, root_id, parent_id, [entries[name] for name in sorted(entries)]
-            )
-            yield from ((i, ids[records[i].entry.name]) for i in indexes)
+            for i, file_id in self._found_by_copy(connection, source, folder, records, indexes):
+                file_ids[i] = file_id
+        folder_ids = self.folder_ids.ids_of(connection, in_trees)
+        groups = [
+            Siblings(place[0], folder_ids[place], [records[i].entry for i in indexes])
+            for place, indexes in in_trees.items()
+        ]
+        ids = node_rows.put_all(connection, groups)
+        for place, indexes in in_trees.items():
+            for i in indexes:
+                file_ids[i] = ids[folder_ids[place], records[i].entry.name]
+        return file_ids
 
     def _found_by_copy(
         self,
@@ -259,126 +281,177 @@ class Recorder:
     def _record_copies(
         self, connection: Connection, records: Sequence[Record], file_ids: Sequence[int | None]
     ) -> None:
-        written: dict[tuple[int, int, bytes], dict[str, object]] = {}
-        found: list[dict[str, object]] = []
+        """What now lies at the destinations, and in the containers that files come from."""
+        lie = _Copies(self.plan)
+        found = _Copies(self.plan)
         targets: dict[int, list[Record]] = {}
         for record, file_id in zip(records, file_ids, strict=True):
-            index = self.plan.sources[record.source].destination
-            storage = self._destination(record.source).storage.reference
-            if record.outcome in WRITTEN:
-                targets.setdefault(index, []).append(record)
+            source = self.plan.sources[record.source]
+            destination = self.plan.destinations[source.destination]
+            storage = _share(destination, record.share)
+            written = record.outcome in WRITTEN
+            if written:
+                targets.setdefault(source.destination, []).append(record)
                 if record.outcome is Outcome.OVERWRITTEN:
                     catalogue.end_other_copies(connection, storage, record.target_path, file_id)
+                    _end_on_other_shares(connection, destination, record)
             if file_id is None:
                 continue
-            self._note_cache(record, file_id, found)
-            row = self._copy(storage, file_id, record, record.target_path, lost=record.lost)
+            if source.storage.reference.kind is StorageKind.CONTAINER:
+                # A file of a container has a copy in the container itself: its cache.
+                path = paths.join(record.folder, record.entry.name)
+                found.add(source.storage.reference, file_id, path, record)
             if self.plan.original_place:
                 continue  # the file is back in its root: that is no further copy of it
-            if record.outcome in WRITTEN:
-                written[index, file_id, record.target_path] = row
+            if written:
+                lie.add(storage, file_id, record.target_path, record, lost=record.lost)
             elif record.outcome is Outcome.IDENTICAL:
-                found.append(row)
-        catalogue.put_copies(connection, list(written.values()))
+                found.add(storage, file_id, record.target_path, record)
+        lie.write(connection, catalogue.put_copies_in)
         for index, chosen in targets.items():
-            destination = self.plan.destinations[index]
-            catalogue.put_copies(
-                connection, self._catalogue_targets(connection, destination, chosen)
-            )
-        catalogue.put_found_copies(connection, found)
+            self._catalogue_targets(connection, self.plan.destinations[index], chosen)
+        found.write(connection, catalogue.put_found_copies_in)
 
     def _destination(self, source: int) -> Destination:
         return self.plan.destinations[self.plan.sources[source].destination]
 
-    def _note_cache(self, record: Record, file_id: int, found: list[dict[str, object]]) -> None:
-        """A file of a container has a copy in the container itself: its cache."""
-        reference = self.plan.sources[record.source].storage.reference
-        if reference.kind is StorageKind.CONTAINER:
-            path = paths.join(record.folder, record.entry.name)
-            found.append(self._copy(reference, file_id, record, path))
-
     def _catalogue_targets(
         self, connection: Connection, destination: Destination, targets: Sequence[Record]
-    ) -> list[dict[str, object]]:
+    ) -> None:
         """Catalogue what was written into a container or primary pool; copies in its cache."""
         root_id = destination.root_id
         if root_id is None:
-            return []
-        by_folder: dict[bytes, dict[bytes, Record]] = {}
+            return
+        by_folder: dict[Folder, dict[bytes, Record]] = {}
         for record in targets:
-            folder, name = paths.split(record.target_path)
-            by_folder.setdefault(folder, {})[name] = record
-        reference = destination.storage.reference
-        rows = []
-        for folder, by_name in by_folder.items():
-            parent_id = self.folder_ids.id_of(connection, root_id, folder)
+            path, name = paths.split(record.target_path)
+            by_folder.setdefault((root_id, path), {})[name] = record
+        folder_ids = self.folder_ids.ids_of(connection, by_folder)
+        groups = []
+        for place, by_name in by_folder.items():
             entries = [
-                msgspec.structs.replace(by_name[name].entry, name=name) for name in sorted(by_name)
+                msgspec.structs.replace(record.entry, name=name) for name, record in by_name.items()
             ]
-            ids = catalogue.put(connection, root_id, parent_id, entries)
-            if reference.kind is StorageKind.CONTAINER:
-                rows += [
-                    self._copy(reference, ids[name], record, record.target_path, lost=record.lost)
-                    for name, record in by_name.items()
-                ]
-        return rows
-
-    def _copy(
-        self,
-        storage: StorageReference,
-        file_id: int,
-        record: Record,
-        path: bytes,
-        *,
-        lost: bytes = b"",
-    ) -> dict[str, object]:
-        return {
-            "file_id": file_id,
-            "storage_kind": storage.kind.value,
-            "storage_id": storage.id,
-            "path": path,
-            "path_key": catalogue.path_key(path),
-            "size": record.entry.size,
-            "mtime_ns": record.entry.mtime_ns,
-            "checksum_kind": self._checksum_kind(record),
-            "checksum": record.checksum or None,
-            "xxh3_128": record.xxh3_128 or None,
-            "live": True,
-            "execution_id": self.plan.execution_id,
-            "written_ns": record.finished_ns,
-            "lost": lost or None,
-        }
+            groups.append(Siblings(root_id, folder_ids[place], entries))
+        ids = node_rows.put_all(connection, groups)
+        reference = destination.storage.reference
+        if reference.kind is not StorageKind.CONTAINER:
+            return
+        copies = _Copies(self.plan)
+        for place, by_name in by_folder.items():
+            for name, record in by_name.items():
+                file_id = ids[folder_ids[place], name]
+                copies.add(reference, file_id, record.target_path, record, lost=record.lost)
+        copies.write(connection, catalogue.put_copies_in)
 
     # ------------------------------------------------------------------ records
 
-    def _row(self, work_id: int, record: Record, file_id: int | None) -> dict[str, object]:
-        failure = record.failure
-        return {
-            "execution_id": self.plan.execution_id,
-            "number": work_id * PLACES_PER_WORK + record.place,
-            "file_id": file_id,
-            "path": paths.join(record.folder, record.entry.name),
-            "kind": record.entry.kind.value,
-            "size": record.entry.size,
-            "mtime_ns": record.entry.mtime_ns,
-            "outcome": record.outcome.value,
-            "target_path": record.target_path or None,
-            "checksum_kind": self._checksum_kind(record),
-            "checksum": record.checksum or None,
-            "xxh3_128": record.xxh3_128 or None,
-            "error_kind": failure.kind.value if failure else None,
-            "error_stage": failure.stage.value if failure else None,
-            "error_side": failure.side.value if failure else None,
-            "error_text": failure.text if failure else None,
-            "callback_id": record.callback_id or None,
-            "attempts": record.attempts,
-            "finished_ns": record.finished_ns,
-            "source": record.source,
+    def _columns(
+        self, work_id: int, records: Sequence[Record], file_ids: Sequence[int | None]
+    ) -> dict[str, Sequence[object]]:
+        """The rows of the records, column by column."""
+        first = work_id * PLACES_PER_WORK
+        entries = [record.entry for record in records]
+        columns: dict[str, Sequence[object]] = {
+            "number": [first + record.place for record in records],
+            "file_id": file_ids,
+            "path": [paths.join(record.folder, record.entry.name) for record in records],
+            "kind": [int(entry.kind) for entry in entries],
+            "size": [entry.size for entry in entries],
+            "mtime_ns": [entry.mtime_ns for entry in entries],
+            "outcome": [int(record.outcome) for record in records],
+            "target_path": [record.target_path or None for record in records],
+            "xxh3_128": [record.xxh3_128 or None for record in records],
+            "callback_id": [record.callback_id or None for record in records],
+            "attempts": [record.attempts for record in records],
+            "finished_ns": [record.finished_ns for record in records],
+            "source": [record.source for record in records],
+            **_checksums(self.plan, records),
         }
+        failures = [record.failure for record in records]
+        if any(failures):
+            columns |= {
+                "error_kind": [each.kind.value if each else None for each in failures],
+                "error_stage": [each.stage.value if each else None for each in failures],
+                "error_side": [each.side.value if each else None for each in failures],
+                "error_text": [each.text if each else None for each in failures],
+            }
+        return columns
 
-    def _checksum_kind(self, record: Record) -> str | None:
-        wanted = self.plan.checksum
-        return wanted.value if record.checksum and wanted is not ChecksumKind.NONE else None
+
+@dataclass(slots=True)
+class _Copies:
+    """Copies of files by their storage; of several at one place the last one counts."""
+
+    plan: ExecutionPlan
+    _files: dict[StorageReference, dict[tuple[int, bytes], tuple[Record, bytes]]] = field(
+        default_factory=dict
+    )
+
+    def add(
+        self,
+        storage: StorageReference,
+        file_id: int,
+        path: bytes,
+        record: Record,
+        *,
+        lost: bytes = b"",
+    ) -> None:
+        files = self._files.get(storage)
+        if files is None:
+            files = self._files[storage] = {}
+        files[file_id, path] = (record, lost)
+
+    def write(
+        self,
+        connection: Connection,
+        put: Callable[[Connection, StorageReference, bulk.Columns, int], None],
+    ) -> None:
+        for storage, files in self._files.items():
+            records = [record for record, _ in files.values()]
+            columns: dict[str, Sequence[object]] = {
+                "file_id": [file_id for file_id, _ in files],
+                "path": [path for _, path in files],
+                "size": [record.entry.size for record in records],
+                "mtime_ns": [record.entry.mtime_ns for record in records],
+                "xxh3_128": [record.xxh3_128 or None for record in records],
+                "written_ns": [record.finished_ns for record in records],
+                "lost": [lost or None for _, lost in files.values()],
+                **_checksums(self.plan, records),
+            }
+            put(connection, storage, columns, self.plan.execution_id)
+
+
+def _checksums(plan: ExecutionPlan, records: Sequence[Record]) -> dict[str, Sequence[object]]:
+    """The checksums of the kind that the task asks for, if it asks for one."""
+    if plan.checksum is ChecksumKind.NONE:
+        return {"checksum": [record.checksum or None for record in records]}
+    kind = plan.checksum.value
+    return {
+        "checksum_kind": [kind if record.checksum else None for record in records],
+        "checksum": [record.checksum or None for record in records],
+    }
+
+
+def _by_folder(records: Sequence[Record]) -> dict[tuple[int, bytes], list[int]]:
+    """The indexes of the processed records by source and folder."""
+    found: dict[tuple[int, bytes], list[int]] = {}
+    for index, record in enumerate(records):
+        if record.outcome in PROCESSED:
+            found.setdefault((record.source, record.folder), []).append(index)
+    return found
+
+
+def _share(destination: Destination, number: int) -> StorageReference:
+    """One of the storages of a destination."""
+    return destination.shares()[number].reference
+
+
+def _end_on_other_shares(connection: Connection, destination: Destination, record: Record) -> None:
+    """What was replaced may have lain on another storage of the pool."""
+    for number, share in enumerate(destination.shares() if destination.further else ()):
+        if number != record.share:
+            catalogue.end_copies_at(connection, share.reference, [record.target_path])
 
 
 def _corrupt(record: Record, path: bytes) -> Record:
