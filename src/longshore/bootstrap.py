@@ -16,6 +16,7 @@ import sys
 import time
 from dataclasses import fields
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from longshore import faults
 from longshore.config import Config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Future
 
     from fastapi import FastAPI
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         SandboxReport,
     )
     from longshore.database.connection import Database
+    from longshore.domain.cloud import RemoteBucket
     from longshore.domain.storage import StorageAddress
     from longshore.pipeline.messages import ExecutionPlan
     from longshore.services.context import Context
@@ -56,6 +58,23 @@ def open_storage(address: StorageAddress) -> StorageHandler:
         root = address.settings["root"]
         return _with_faults(PosixStorage(address.reference, os.fsencode(root)), root)
     raise ValueError(f"there is no storage backend {address.backend!r}")
+
+
+_CLOUD_MODULES = {
+    "s3": "longshore.storage.backends.object_store.s3",
+    "azure": "longshore.storage.backends.object_store.azure",
+    "gcs": "longshore.storage.backends.object_store.gcs",
+    "swift": "longshore.storage.backends.object_store.swift",
+}
+"""Where the clients of providers are; each has a function `list_buckets(settings)`."""
+
+
+def list_buckets(backend: str, settings: Mapping[str, str]) -> list[RemoteBucket]:
+    """All buckets that these keys may list. Raises StorageError, ValueError."""
+    if backend not in _CLOUD_MODULES:
+        raise ValueError(f"there is no storage backend {backend!r}")
+    found: list[RemoteBucket] = import_module(_CLOUD_MODULES[backend]).list_buckets(settings)
+    return found
 
 
 def _with_faults(storage: StorageHandler, root: str) -> StorageHandler:
@@ -145,6 +164,7 @@ def build_context(config: Config, database: Database) -> Context:
         clock=time.time,
         wake=waker(database, config.data_dir),
         open_storage=open_storage,
+        list_buckets=list_buckets,
         validate_script=_validation(config, begin_callback_test(config)),
         data_dir=config.data_dir,
         containers_folder=config.containers_folder,

@@ -39,6 +39,8 @@ RESOURCES: tuple[str, ...] = (
     "limits",
     "nas",
     "nas_shares",
+    "cloud_connectors",
+    "cloud_buckets",
     "pools",
     "containers",
     "mounts",

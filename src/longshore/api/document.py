@@ -67,6 +67,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
     }
     if operation.body is not None:
         described["requestBody"] = {"content": _content(operation.body), "required": True}
+    elif operation.upload is not None:
+        described["requestBody"] = {"content": _form(operation.upload), "required": True}
     return described
 
 
@@ -122,9 +124,9 @@ def _responses(operation: Operation) -> dict[str, Any]:
 
 def _may_answer(operation: Operation, status: int) -> bool:
     if status in {413, 415}:
-        return operation.body is not None
+        return operation.has_body
     if status == 422:
-        return operation.paged or bool(operation.parameters) or operation.body is not None
+        return operation.paged or bool(operation.parameters) or operation.has_body
     return status != 404 or bool(operation.path_names)
 
 
@@ -137,6 +139,12 @@ def _description(status: int) -> str:
         404: _STANDARD_ERRORS[404],
         422: _STANDARD_ERRORS[422],
     }.get(status, "Answered.")
+
+
+def _form(field: str) -> dict[str, Any]:
+    file = {"type": "string", "format": "binary"}
+    schema = {"type": "object", "required": [field], "properties": {field: file}}
+    return {"multipart/form-data": {"schema": schema}}
 
 
 def _content(schema: str) -> dict[str, Any]:

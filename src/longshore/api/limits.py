@@ -80,4 +80,5 @@ def _declare(plural: str, singular: str, what: str, kind: StorageKind) -> None:
 
 
 _declare("nas_shares", "nas_share", "NAS share", StorageKind.NAS_SHARE)
+_declare("cloud_buckets", "cloud_bucket", "bucket", StorageKind.CLOUD_BUCKET)
 _declare("containers", "container", "container", StorageKind.CONTAINER)

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from longshore.api.rendering import json_response
 from longshore.api.routing import Call, Routes
 from longshore.services import mounts
-from longshore.services.mounts import MountStatus, ShareMount
+from longshore.services.mounts import BucketMount, MountStatus, ShareMount
 
 routes = Routes()
 
@@ -31,9 +31,31 @@ def rendered(found: ShareMount) -> dict[str, object]:
     }
 
 
+def rendered_bucket(found: BucketMount) -> dict[str, object]:
+    """The contract's mount_info of a bucket, which no mount of the system leads to."""
+    return {
+        "id": None,
+        "major_minor": None,
+        "target": None,
+        "source": found.bucket.name,
+        "options": found.bucket.options,
+        "type": None,
+        "pool_id": found.bucket.pool_id,
+        "pool_name": found.pool_name,
+        "cloud_connector_id": found.connector.id,
+        "cloud_connector_name": found.connector.name,
+        "cloud_bucket_id": found.bucket.id,
+        "cloud_bucket_name": found.bucket.name,
+    }
+
+
 def status_response(status: MountStatus) -> Response:
     """The contract's mount_status."""
-    shown = None if status.mount is None else rendered(status.mount)
+    shown = None
+    if isinstance(status.mount, BucketMount):
+        shown = rendered_bucket(status.mount)
+    elif status.mount is not None:
+        shown = rendered(status.mount)
     return json_response({"mounted": status.mounted, "message": status.message, "status": shown})
 
 

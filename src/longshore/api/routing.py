@@ -29,6 +29,7 @@ from longshore.api.errors import (
     unexpected_response,
 )
 from longshore.api.parameters import Query
+from longshore.api.uploads import MEDIA_TYPE, file_of
 from longshore.database.query import Page
 from longshore.services.context import Context
 from longshore.services.errors import BadRequest, NotFound, Problems, ServiceError
@@ -79,11 +80,16 @@ class Operation:
     administrators_only: bool = False
     limit_default: int | None = None
     holds_secret: bool = False  # the body that is sent or the answer
+    upload: str | None = None  # the field of a form whose file is the body
 
     @property
     def is_repeatable(self) -> bool:
         """Whether it may be sent again under an Idempotency-Key; nothing of secrets is kept."""
         return self.method == "POST" and not self.holds_secret
+
+    @property
+    def has_body(self) -> bool:
+        return self.body is not None or self.upload is not None
 
     @property
     def path_names(self) -> list[str]:
@@ -102,6 +108,7 @@ class Call:
     headers: Headers
     raw_path: Mapping[str, str]
     body: Mapping[str, Any] = field(default_factory=dict)
+    raw_body: bytes = b""
 
     def path(self, name: str) -> str:
         """A path parameter, decoded: an id or a name."""
@@ -110,6 +117,12 @@ class Call:
             return raw.decode()
         except UnicodeDecodeError:
             raise NotFound(name.removesuffix("_id")) from None
+
+    def upload(self) -> bytes:
+        """The file that was sent. Raises BadRequest, Invalid."""
+        assert self.operation.upload is not None
+        kind = self.headers.get("content-type", "")
+        return file_of(kind, self.raw_body, self.operation.upload)
 
     def page(self) -> Page:
         """The listing that was asked for. Raises Invalid."""
@@ -170,7 +183,7 @@ def handler(
 
     async def handle(request: Request) -> Response:
         try:
-            raw = await _read_body(request, operation) if operation.body is not None else b""
+            raw = await _read_body(request, operation) if operation.has_body else b""
             return await run_in_threadpool(carry_out, request, raw)
         except ServiceError as error:
             return error_response(error)
@@ -210,6 +223,7 @@ def _call(context: Context, operation: Operation, request: Request, raw: bytes) 
         headers=request.headers,
         raw_path=request.path_params,
         body=_object(raw) if operation.body is not None else {},
+        raw_body=raw,
     )
 
 
@@ -243,8 +257,9 @@ async def _read_body(request: Request, operation: Operation) -> bytes:
     except ClientDisconnect:
         raise BadRequest("the body ends too early") from None
     kind = request.headers.get("content-type", "application/json").partition(";")[0]
-    if raw and kind.strip().lower() != "application/json":
-        raise UnsupportedMediaType("a body has to be sent as application/json")
+    wanted = MEDIA_TYPE if operation.upload is not None else "application/json"
+    if (raw or operation.upload is not None) and kind.strip().lower() != wanted:
+        raise UnsupportedMediaType(f"a body has to be sent as {wanted}")
     return bytes(raw)
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
-from longshore.database.tables import containers, nas_shares
+from longshore.database.tables import cloud_buckets, containers, nas_shares
 from longshore.domain.storage import StorageKind, StorageReference
 
-_TABLES = {StorageKind.CONTAINER: containers, StorageKind.NAS_SHARE: nas_shares}
+_TABLES = {
+    StorageKind.CONTAINER: containers,
+    StorageKind.NAS_SHARE: nas_shares,
+    StorageKind.CLOUD_BUCKET: cloud_buckets,
+}
 
 
 def name_of(connection: Connection, storage: StorageReference) -> str:

@@ -21,7 +21,7 @@ from longshore.callbacks import (
     file_info,
     try_script,
 )
-from longshore.database import catalogue, subtree
+from longshore.database import catalogue, clouds, subtree
 from longshore.database import containers as container_rows
 from longshore.database import nas as nas_rows
 from longshore.database import nodes as node_rows
@@ -31,7 +31,7 @@ from longshore.database.tables import task_sources
 from longshore.domain import paths
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import ErrorKind, StorageError
-from longshore.domain.storage import StorageAddress, StorageKind, StorageReference
+from longshore.domain.storage import PoolContent, StorageAddress, StorageKind, StorageReference
 from longshore.services import locations, task_parts
 from longshore.services.context import Context
 from longshore.services.errors import BASE, Busy, Invalid, Kind, Problem, Problems
@@ -196,6 +196,9 @@ def _catalogued(context: Context, place: Place, warnings: _Warnings) -> Iterator
 def _references(context: Context, place: Place) -> list[StorageReference]:
     assert place.pool is not None
     with reading(context.database.state) as connection:
+        if place.pool.content == PoolContent.CLOUD:
+            buckets = clouds.buckets_of_pool(connection, place.pool.id)
+            return [StorageReference(StorageKind.CLOUD_BUCKET, each.id) for each in buckets]
         shares = nas_rows.shares_of_pool(connection, place.pool.id)
     return [StorageReference(StorageKind.NAS_SHARE, share.id) for share in shares]
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from longshore.database import clouds
 from longshore.database import containers as container_rows
 from longshore.database import files as file_rows
 from longshore.database import nas as nas_rows
@@ -110,7 +111,7 @@ def show(context: Context, principal: Principal, scope: Scope, identifier: str) 
     path = b"/" + b"/".join([root_name.encode(), *names])
     with reading(context.database.state) as connection:
         named = _named(connection, copies)
-        behind = _shares_behind_containers(connection)
+        behind = _storages_behind_containers(connection)
     live = [(c.file_id, c.storage_kind, c.storage_id) for c in copies if c.live]
     return FileDetails(node, _places(live, behind).get(node.id, Places()), path, named)
 
@@ -221,7 +222,7 @@ def _rows(
     context: Context, wanted: Children, total: int, folders: int, page: Page
 ) -> Iterator[tuple[Row[Any], Places]]:
     with reading(context.database.state) as connection:
-        behind = _shares_behind_containers(connection)
+        behind = _storages_behind_containers(connection)
     key = (wanted.parent_id, page.filters)
     place = context.folders.place(*key, page.offset, context.clock())
     shown, row = 0, None
@@ -248,25 +249,28 @@ def _rows(
 
 
 def _places(
-    live: Iterable[tuple[int, int, int]], behind_containers: frozenset[int]
+    live: Iterable[tuple[int, int, int]], behind_containers: frozenset[tuple[int, int]]
 ) -> dict[int, Places]:
     in_cache: Counter[int] = Counter()
     offline: Counter[int] = Counter()
     for file_id, kind, storage_id in live:
         if kind == StorageKind.CONTAINER:
             in_cache[file_id] += 1
-        elif kind != StorageKind.NAS_SHARE or storage_id not in behind_containers:
+        elif (kind, storage_id) not in behind_containers:
             offline[file_id] += 1
     return {
         file_id: Places(in_cache[file_id], offline[file_id]) for file_id in {*in_cache, *offline}
     }
 
 
-def _shares_behind_containers(connection: Connection) -> frozenset[int]:
-    """The shares of active archives: what lies there is read through a container."""
+def _storages_behind_containers(connection: Connection) -> frozenset[tuple[int, int]]:
+    """(kind, id) of the storages of active archives: containers show what lies there."""
     active = {pool.id for pool in pool_rows.of_type(connection, PoolType.ACTIVE_ARCHIVE)}
+    shares = [share.id for share in nas_rows.all_shares(connection) if share.pool_id in active]
+    buckets = clouds.buckets_in_pools(connection, list(active))
     return frozenset(
-        share.id for share in nas_rows.all_shares(connection) if share.pool_id in active
+        {(StorageKind.NAS_SHARE.value, each) for each in shares}
+        | {(StorageKind.CLOUD_BUCKET.value, each) for each in buckets}
     )
 
 
@@ -286,4 +290,7 @@ def _storage_name(connection: Connection, kind: int, storage_id: int) -> str | N
     if kind == StorageKind.NAS_SHARE:
         share = nas_rows.fetch_share(connection, storage_id)
         return share.name if share else None
+    if kind == StorageKind.CLOUD_BUCKET:
+        bucket = clouds.fetch_bucket(connection, storage_id)
+        return bucket.name if bucket else None
     return None

@@ -14,7 +14,7 @@ from longshore.database.connection import reading, writing
 from longshore.database.limits import StorageLimits
 from longshore.domain.bandwidth import BANDWIDTH_MAXIMUM
 from longshore.domain.storage import SLOTS_MAXIMUM, StorageKind, StorageReference
-from longshore.services import containers, nas_shares
+from longshore.services import cloud_buckets, containers, nas_shares
 from longshore.services.attributes import check_range
 from longshore.services.context import Context
 from longshore.services.errors import Problems
@@ -23,7 +23,11 @@ from longshore.services.nas_shares import Parent
 from longshore.services.principal import Principal
 from longshore.services.tasks import modified, require
 
-_CONTROLLERS = {StorageKind.NAS_SHARE: "nas_shares", StorageKind.CONTAINER: "containers"}
+_CONTROLLERS = {
+    StorageKind.NAS_SHARE: "nas_shares",
+    StorageKind.CONTAINER: "containers",
+    StorageKind.CLOUD_BUCKET: "cloud_buckets",
+}
 
 
 class TaskLimitsInput(Input):
@@ -100,4 +104,7 @@ def _check_bandwidth(bandwidth: int | None, problems: Problems) -> None:
 def _resolved(connection: Connection, kind: StorageKind, identifier: str) -> StorageReference:
     if kind is StorageKind.CONTAINER:
         return StorageReference(kind, containers.resolve(connection, identifier).id)
+    if kind is StorageKind.CLOUD_BUCKET:
+        found = cloud_buckets.resolve(connection, cloud_buckets.Parent(), identifier)
+        return StorageReference(kind, found.id)
     return StorageReference(kind, nas_shares.resolve(connection, Parent(), identifier).id)

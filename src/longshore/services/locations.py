@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from longshore.database import catalogue
+from longshore.database import catalogue, clouds
 from longshore.database import containers as container_rows
 from longshore.database import nas as nas_rows
 from longshore.database import nodes as node_rows
@@ -21,7 +21,8 @@ from longshore.database.containers import Container
 from longshore.database.pools import Pool
 from longshore.domain import paths
 from longshore.domain.entry import Entry, EntryKind
-from longshore.domain.storage import PoolType, StorageAddress
+from longshore.domain.storage import PoolContent, PoolType, StorageAddress
+from longshore.services import cloud_buckets
 from longshore.services.context import Context
 from longshore.services.storage_folders import (
     Looked,
@@ -143,4 +144,7 @@ def addresses(context: Context, place: Place) -> list[StorageAddress]:
         return [container_address(context, place.container)]
     assert place.pool is not None
     with reading(context.database.state) as connection:
+        if place.pool.content == PoolContent.CLOUD:
+            buckets = clouds.buckets_of_pool(connection, place.pool.id)
+            return cloud_buckets.addresses(context, connection, buckets)
         return share_addresses(nas_rows.shares_of_pool(connection, place.pool.id))

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 from pydantic import Field
 from sqlalchemy import Connection
 
-from longshore.database import nas as nas_rows
 from longshore.database import pools as pool_rows
 from longshore.database import rows
 from longshore.database.connection import reading, writing
@@ -19,7 +18,7 @@ from longshore.database.query import Page, read_integer
 from longshore.database.rows import Listed
 from longshore.database.tables import pools
 from longshore.domain.storage import PoolContent, PoolType
-from longshore.services import roots
+from longshore.services import pool_members, roots
 from longshore.services.attributes import (
     check_comment,
     check_given,
@@ -30,12 +29,12 @@ from longshore.services.attributes import (
 )
 from longshore.services.context import Context
 from longshore.services.errors import BASE, Kind, Problems
-from longshore.services.input import Input, Whole, Words
+from longshore.services.input import Input, Words
 from longshore.services.pool_lookup import resolve
+from longshore.services.pool_members import MembersInput
 from longshore.services.principal import Principal
 
 CONTROLLER = "pools"
-MEMBERS_MAXIMUM = 10_000  # storages in one pool
 
 _CONTENTS = {
     PoolType.PRIMARY: {PoolContent.NAS, PoolContent.CLOUD},
@@ -50,12 +49,6 @@ class PoolInput(Input):
     comment: Words | None = None
     type: Annotated[PoolType, Field(strict=False)] | None = None
     content: Annotated[PoolContent, Field(strict=False)] | None = None
-
-
-class MembersInput(Input):
-    nas_share_ids: list[Whole] | None = None
-    tape_ids: list[Whole] | None = None
-    cloud_bucket_ids: list[Whole] | None = None
 
 
 def index(context: Context, page: Page) -> Listed[Pool]:
@@ -86,7 +79,7 @@ def create(context: Context, principal: Principal, body: Mapping[str, Any]) -> P
         _check(connection, problems, values, members, current=None)
         stored = values | {"root_id": root_id}
         pool = Pool(id=rows.add(connection, pools, stored), **stored)
-        _assign(connection, pool, members)
+        pool_members.assign(connection, pool.id, members)
     return pool
 
 
@@ -110,7 +103,7 @@ def update(
         _check(connection, problems, values, members, current=current)
         rows.change(connection, pools, current.id, given)
         pool = Pool(**values)
-        _assign(connection, pool, members)
+        pool_members.assign(connection, pool.id, members)
     if pool.root_id is not None and pool.name != current.name:
         roots.rename(context, pool.root_id, pool.name)
     return pool
@@ -125,7 +118,7 @@ def destroy(context: Context, principal: Principal, identifier: str) -> None:
         if pool_rows.is_used(connection, current.id):
             problems.add(BASE, Kind.FROZEN, note="a task uses the pool")
         problems.raise_if_any()
-        pool_rows.assign_shares(connection, current.id, [])
+        pool_members.release(connection, current.id)
         rows.remove(connection, pools, current.id)
 
 
@@ -139,11 +132,6 @@ def sync(context: Context, identifier: str, transaction: str | None) -> None:
     problems.raise_if_any()
     with reading(context.database.state) as connection:
         resolve(connection, identifier)
-
-
-def _assign(connection: Connection, pool: Pool, members: Mapping[str, Any]) -> None:
-    if "nas_share_ids" in members:
-        pool_rows.assign_shares(connection, pool.id, members["nas_share_ids"] or [])
 
 
 def _check(
@@ -160,7 +148,7 @@ def _check(
     check_given(problems, "content", values["content"])
     _check_content(problems, values)
     _check_name(connection, problems, values, current)
-    _check_members(connection, problems, values, members, current)
+    pool_members.check(connection, problems, values["content"], members, current)
     problems.raise_if_any()
 
 
@@ -184,36 +172,3 @@ def _check_name(
         roots.check_name_is_free(connection, problems, name)
     if "name" not in problems and pool_rows.fetch_named(connection, name) is not None:
         problems.add("name", Kind.TAKEN, value=name)
-
-
-def _check_members(
-    connection: Connection,
-    problems: Problems,
-    values: Mapping[str, Any],
-    members: Mapping[str, Any],
-    current: Pool | None,
-) -> None:
-    for name in ("tape_ids", "cloud_bucket_ids"):
-        if members.get(name):  # there are none yet
-            problems.add(name, Kind.INVALID, value=members[name][0], note="no such storage")
-    share_ids = members.get("nas_share_ids") or []
-    if not share_ids or "nas_share_ids" in problems:
-        return
-    if len(share_ids) > MEMBERS_MAXIMUM:
-        problems.add(
-            "nas_share_ids",
-            Kind.OCCURRENCE_LESS_THAN_OR_EQUAL_TO,
-            count=MEMBERS_MAXIMUM,
-            value=len(share_ids),
-        )
-        return
-    if values["content"] not in {None, PoolContent.NAS}:
-        note = f"a pool of content {values['content']} holds no NAS shares"
-        problems.add("nas_share_ids", Kind.INVALID, value=share_ids[0], note=note)
-        return
-    known = {share.id: share for share in nas_rows.shares_by_id(connection, share_ids)}
-    for share_id in share_ids:
-        if share_id not in known:
-            problems.add("nas_share_ids", Kind.INVALID, value=share_id, note="no such NAS share")
-        elif known[share_id].pool_id not in {None, current.id if current else None}:
-            problems.add("nas_share_ids", Kind.TAKEN, value=share_id)

@@ -10,6 +10,7 @@ from longshore.domain.entry import Entry
 from longshore.domain.errors import ErrorKind, StorageError, StorageUnavailable
 from longshore.domain.storage import (
     MOUNT_POINT_OPTION,
+    POSIX_BACKEND,
     StorageAddress,
     StorageKind,
     StorageReference,
@@ -17,6 +18,9 @@ from longshore.domain.storage import (
     parse_share_options,
 )
 from longshore.services.context import Context
+from longshore.services.errands import TooBusy
+
+NETWORK_SECONDS = 10.0  # for a look at an object store: one request for each folder of the path
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +52,21 @@ def look(context: Context, addresses: list[StorageAddress], names: list[bytes]) 
     reason = "no storage of it can be reached"
     for address in addresses:
         try:
-            return Looked(_chain(context, address, names))
+            return Looked(_looked(context, address, names))
+        except (TimeoutError, TooBusy):
+            reason = f"a storage of it does not answer in {NETWORK_SECONDS:g} s"
         except StorageUnavailable as error:
             reason = str(error)
         except StorageError as error:
             reason = str(error) if error.kind is not ErrorKind.NOT_FOUND else "it does not exist"
     return Looked(None, reason)
+
+
+def _looked(context: Context, address: StorageAddress, names: list[bytes]) -> list[Entry]:
+    """What is at the path. Raises StorageError, and TimeoutError or TooBusy over a network."""
+    if address.backend == POSIX_BACKEND:
+        return _chain(context, address, names)
+    return context.errands.ask(lambda: _chain(context, address, names), seconds=NETWORK_SECONDS)
 
 
 def _chain(context: Context, address: StorageAddress, names: list[bytes]) -> list[Entry]:
