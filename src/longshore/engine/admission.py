@@ -23,7 +23,15 @@ from longshore.domain.task import (
     needs_destination,
     refused_fields,
 )
-from longshore.engine.ends import CannotStart, End, check_apart, ends, every_container, every_root
+from longshore.engine.ends import (
+    CannotStart,
+    End,
+    check_apart,
+    destination_end,
+    ends,
+    every_container,
+    every_root,
+)
 from longshore.pipeline.messages import Callback, Destination, ExecutionPlan, Source
 
 SUPPORTED_ACTIONS = frozenset(
@@ -91,9 +99,8 @@ def admit(
         for end in ends(connection, row, task, config)
     ]
     targets = [
-        end
+        destination_end(connection, row, task, config)
         for row in runs.destinations(connection, task.id)
-        for end in ends(connection, row, task, config)[:1]
     ]
     if task.workflow_action == WorkflowAction.CACHE_CLEANING.value and not sources:
         sources = every_container(connection, config)
@@ -109,7 +116,9 @@ def admit(
         execution_id=execution_id,
         task_id=task.id,
         sources=_sources(sources, targets, _folder_of_backup(task, execution_id), options),
-        destinations=[Destination(target.storage, target.root_id) for target in targets],
+        destinations=[
+            Destination(target.storage, target.root_id, list(target.further)) for target in targets
+        ],
         conflict=_conflict(task, options),
         checksum=ChecksumKind(options.get(OptionType.FILE_CHECKSUM, "none")),
         verify=config.verify_by_reading_back,

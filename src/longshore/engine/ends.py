@@ -42,14 +42,16 @@ class End:
     optional: bool
     range_first: int = 0
     range_last: int = 0  # 0 = no range
+    further: tuple[StorageAddress, ...] = ()  # of a destination: the pool's other storages
 
 
 def check_apart(source: End, destination: End) -> None:
     """A task must not copy a folder into itself, over whichever mount points it is reached."""
-    inside = os.path.join(_real(destination.storage), destination.path)
     around = os.path.join(_real(source.storage), source.path)
-    if os.path.commonpath([inside, around]) == around.rstrip(b"/"):
-        raise CannotStart("the destination lies inside the source")
+    for storage in (destination.storage, *destination.further):
+        inside = os.path.join(_real(storage), destination.path)
+        if os.path.commonpath([inside, around]) == around.rstrip(b"/"):
+            raise CannotStart("the destination lies inside the source")
 
 
 def _real(storage: StorageAddress) -> bytes:
@@ -65,16 +67,22 @@ def every_root(connection: Connection, config: Config) -> list[End]:
     """Everywhere that a file may have come from: all containers and reachable primary pools."""
     found = every_container(connection, config)
     for pool in runs.primary_pools(connection):
-        shares = runs.shares_of_pool(connection, pool.id)
-        if shares and parse_share_options(shares[0].options).get(MOUNT_POINT_OPTION):
+        shares = [
+            share
+            for share in runs.shares_of_pool(connection, pool.id)
+            if parse_share_options(share.options).get(MOUNT_POINT_OPTION)
+        ]
+        if shares:
+            first, *further = map(_share, shares)
             found.append(
                 End(
                     type=StorageType.PRIMARY_NAS,
-                    storage=_share(shares[0]),
+                    storage=first,
                     root_id=pool.root_id,
                     path=b"",
                     prefix=b"",
                     optional=False,
+                    further=tuple(further),
                 )
             )
     return found
@@ -83,6 +91,14 @@ def every_root(connection: Connection, config: Config) -> list[End]:
 def ends(connection: Connection, row: Row[Any], task: runs.TaskRow, config: Config) -> list[End]:
     """The storages behind one source or destination: a pool may have several."""
     return [_with_range(end, row) for end in _whole_ends(connection, row, task, config)]
+
+
+def destination_end(
+    connection: Connection, row: Row[Any], task: runs.TaskRow, config: Config
+) -> End:
+    """The storages behind one destination, as one: a pool's are filled one after the other."""
+    first, *others = ends(connection, row, task, config)
+    return replace(first, further=tuple(other.storage for other in others))
 
 
 def _with_range(end: End, row: Row[Any]) -> End:

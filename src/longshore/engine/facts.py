@@ -9,12 +9,16 @@ from sqlalchemy import Connection, select
 
 from longshore import __version__
 from longshore.database import runs
-from longshore.database.tables import containers, nas_shares, task_metadata
+from longshore.database.tables import cloud_buckets, containers, nas_shares, task_metadata
 from longshore.domain.manifest import escape
 from longshore.domain.storage import StorageKind, StorageReference
-from longshore.pipeline.messages import ExecutionPlan
+from longshore.pipeline.messages import Destination, ExecutionPlan
 
-_TABLES = {StorageKind.CONTAINER: containers, StorageKind.NAS_SHARE: nas_shares}
+_TABLES = {
+    StorageKind.CONTAINER: containers,
+    StorageKind.NAS_SHARE: nas_shares,
+    StorageKind.CLOUD_BUCKET: cloud_buckets,
+}
 
 
 def facts_of(connection: Connection, task: runs.TaskRow, plan: ExecutionPlan) -> str:
@@ -32,6 +36,7 @@ def facts_of(connection: Connection, task: runs.TaskRow, plan: ExecutionPlan) ->
         ],
         "destinations": [
             {"storage": _storage(connection, destination.storage.reference)}
+            | _further(connection, destination)
             for destination in plan.destinations
         ],
         "software": f"longshore {__version__}",
@@ -55,6 +60,12 @@ def _storage(connection: Connection, reference: StorageReference) -> dict[str, o
         query = select(table.c.name).where(table.c.id == reference.id)
         described["name"] = connection.execute(query).scalar()
     return described
+
+
+def _further(connection: Connection, destination: Destination) -> dict[str, object]:
+    """The other storages of the pool, where it has several."""
+    others = [_storage(connection, share.reference) for share in destination.further]
+    return {"further_storages": others} if others else {}
 
 
 def _metadata(connection: Connection, task_id: int) -> dict[str, str]:

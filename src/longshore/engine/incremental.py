@@ -74,8 +74,13 @@ def _known(
     names = sorted(planned.entry.name for planned in group.files)
     parent_id = folder_id(source.root_id, group.folder)
     ids = catalogue.children_between(connection, parent_id, names[0], names[-1])
-    storage = plan.destinations[source.destination].storage.reference
-    found = catalogue.copies_of(connection, list(ids.values()), storage, plan.base_executions)
+    found: dict[int, list[tuple[bytes, int, int]]] = {}
+    for share in plan.destinations[source.destination].shares():
+        held = catalogue.copies_of(
+            connection, list(ids.values()), share.reference, plan.base_executions
+        )
+        for file_id, copies in held.items():
+            found.setdefault(file_id, []).extend(copies)
     return {name: found[file_id] for name, file_id in ids.items() if file_id in found}
 
 

@@ -132,7 +132,9 @@ def _ready(run: Run) -> int:
 def storages_of(plan: ExecutionPlan) -> frozenset[StorageReference]:
     """All storages that an order of the plan may touch: nobody looks into what it really does."""
     sources = {source.storage.reference for source in plan.sources}
-    return frozenset(sources | {each.storage.reference for each in plan.destinations})
+    return frozenset(
+        sources | {share.reference for each in plan.destinations for share in each.shares()}
+    )
 
 
 def rates_of(shares: Shares) -> Rates | None:

@@ -81,7 +81,8 @@ def _settle(found: FoundFolder, toolbox: Toolbox) -> FoundFolder:
             return folder.set_metadata(b"", metadata)
 
         lost = keep(set_metadata, entry, attributes, toolbox)
-    return msgspec.structs.replace(found, entry=entry, lost=lost)
+    share = toolbox.share_of(found.source, found.target)
+    return msgspec.structs.replace(found, entry=entry, lost=lost, share=share)
 
 
 def look(payload: bytes, toolbox: Toolbox) -> LookReply:

@@ -66,6 +66,11 @@ class Source(msgspec.Struct, frozen=True, array_like=True):
 class Destination(msgspec.Struct, frozen=True, array_like=True):
     storage: StorageAddress
     root_id: int | None  # of containers and primary pools
+    further: list[StorageAddress] = []  # of the same pool, filled when those before are full
+
+    def shares(self) -> list[StorageAddress]:
+        """All storages of the destination, in the order in which they are filled."""
+        return [self.storage, *self.further]
 
 
 class Callback(msgspec.Struct, frozen=True, array_like=True):
@@ -197,6 +202,7 @@ class FoundFolder(msgspec.Struct, frozen=True, array_like=True):
     entry: Entry
     lost: bytes = b""  # what the destination did not keep of it, as domain.fidelity encodes it
     unkept: bytes = b""  # what the source, itself a copy, does not bear: domain.fidelity.Unkept
+    share: int = 0  # which of the destination's storages has it
 
 
 class FoldersWork(msgspec.Struct, frozen=True, array_like=True):
@@ -238,6 +244,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     attempts: int
     finished_ns: int
     lost: bytes = b""  # what the destination did not keep, as domain.fidelity encodes it
+    share: int = 0  # which of the destination's storages holds it
 
 
 class Lost(msgspec.Struct, frozen=True, array_like=True):

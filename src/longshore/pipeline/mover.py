@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from random import Random
 
 import msgspec
@@ -30,6 +31,7 @@ from longshore.pipeline.messages import (
 from longshore.pipeline.throttle import Throttle
 from longshore.pipeline.toolbox import BUFFER_BYTES, Dispatch, Toolbox
 from longshore.storage.handler import StorageHandler
+from longshore.storage.wrappers.pooled import PooledStorage, PoolMemory
 from longshore.storage.wrappers.ranged import RangedStorage
 
 PLANS_KEPT = 8  # executions a mover holds open files and callback workers for; more are reopened
@@ -44,12 +46,13 @@ class _Opened:
 
     plan: ExecutionPlan
     sources: list[StorageHandler]
-    destinations: list[StorageHandler]
+    destinations: list[list[StorageHandler]]  # the storages of each
+    memories: list[PoolMemory]  # of each destination
     chain: FilterChain | None = None
     chain_opened: bool = False
 
     def close(self) -> None:
-        for handler in (*self.sources, *self.destinations):
+        for handler in chain(self.sources, *self.destinations):
             handler.close()
         if self.chain is not None:
             self.chain.close()
@@ -87,7 +90,10 @@ class Mover:
             plan=opened.plan,
             work_id=order.work_id,
             sources=[throttle.source(each) for each in opened.sources],
-            destinations=[throttle.destination(each) for each in opened.destinations],
+            destinations=[
+                _as_one([throttle.destination(each) for each in shares], memory)
+                for shares, memory in zip(opened.destinations, opened.memories, strict=True)
+            ],
             chain=lambda: self._chain(opened),
             deadline=deadline,
             monotonic=self.monotonic,
@@ -135,7 +141,11 @@ class Mover:
             opened = _Opened(
                 plan=plan,
                 sources=[self._open_source(source) for source in plan.sources],
-                destinations=[self.open_storage(each.storage) for each in plan.destinations],
+                destinations=[
+                    [self.open_storage(share) for share in each.shares()]
+                    for each in plan.destinations
+                ],
+                memories=[PoolMemory(self.monotonic) for _ in plan.destinations],
             )
         self._opened[encoded] = opened
         while len(self._opened) > PLANS_KEPT:
@@ -154,6 +164,10 @@ class Mover:
             opened.chain = self.open_filter(opened.plan)
             opened.chain_opened = True
         return opened.chain
+
+
+def _as_one(shares: list[StorageHandler], memory: PoolMemory) -> StorageHandler:
+    return shares[0] if len(shares) == 1 else PooledStorage(shares, memory)
 
 
 def encode_reply(reply: Reply) -> bytes:

@@ -105,7 +105,12 @@ class Toolbox:
             attempts,
             self.time_ns(),
             lost,
+            self.share_of(source, target_path) if target_path else 0,
         )
+
+    def share_of(self, source: int, path: bytes) -> int:
+        """Which of the storages of the source's destination has the path."""
+        return self.destination_of(source).share_of(path)
 
 
 def failure_of(error: StorageError, stage: Stage, side: Side) -> FileFailure:

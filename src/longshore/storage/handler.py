@@ -283,3 +283,7 @@ class StorageHandler(_Closing):
     @abstractmethod
     def make_durable(self) -> None:
         """Everything written and published so far survives a power loss once this returns."""
+
+    def share_of(self, path: bytes) -> int:
+        """Which of several storages behind this one has the path; 0 where there is only one."""
+        return 0

@@ -17,6 +17,7 @@ from longshore.storage.backends.posix import PosixStorage
 from longshore.storage.handler import StorageHandler
 from longshore.storage.wrappers.faults import FaultPlan
 from longshore.storage.wrappers.faulty import FaultyStorage
+from longshore.storage.wrappers.pooled import PooledStorage, PoolMemory
 from longshore.storage.wrappers.throttled import Bandwidth, ThrottledStorage
 
 MEMORY = "/dev/shm"
@@ -46,11 +47,22 @@ def throttled_out_of_reach(folder: bytes) -> StorageHandler:
     return ThrottledStorage(posix_on_disk(folder), bandwidth)
 
 
+def pool_of_two(folder: bytes) -> StorageHandler:
+    storages = []
+    for name in (b"first", b"second"):
+        root = os.path.join(folder, name)
+        if os.path.isdir(folder):
+            os.makedirs(root, exist_ok=True)
+        storages.append(PosixStorage(REFERENCE, root))
+    return PooledStorage(storages, PoolMemory(time.monotonic))
+
+
 BACKENDS: dict[str, Callable[[bytes], StorageHandler]] = {
     "posix-on-disk": posix_on_disk,
     "posix-in-memory": posix_on_disk,
     "faulty": faulty_without_faults,
     "throttled": throttled_out_of_reach,
+    "pooled": pool_of_two,
 }
 
 

@@ -1,4 +1,4 @@
-"""Folders come back with the files in them: as the catalogue has them, whatever the archive keeps."""
+"""Folders come back with their files: as the catalogue has them, whatever the archive keeps."""
 
 from __future__ import annotations
 
