@@ -1,0 +1,105 @@
+"""What is known of each S3 provider, and what its connector may say otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from longshore.storage.backends.object_store.client import Abilities
+
+MEBIBYTE: Final = 1024 * 1024
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """How to talk to one provider."""
+
+    endpoint: str = ""  # where its own addresses follow from the region; `{region}` is put in
+    virtual_hosts: bool = False  # the bucket stands in the host's name instead of the path
+    checksum: str = ""  # sent as `x-amz-checksum-…` besides Content-MD5, and kept by the store
+    abilities: Abilities = Abilities()
+
+
+_CAREFUL: Final = Abilities(conditional_create=False)
+_CONDITIONAL: Final = Abilities(conditional_create=True)
+
+PROFILES: Final[Mapping[str, Profile]] = {
+    "generic_s3": Profile(abilities=_CAREFUL),
+    "amazon_aws_s3": Profile(
+        endpoint="https://s3.{region}.amazonaws.com",
+        virtual_hosts=True,
+        checksum="crc32",
+        abilities=_CONDITIONAL,
+    ),
+    "cloudian_hyperstore": Profile(abilities=_CAREFUL),
+    "scality_ring": Profile(abilities=_CAREFUL),
+    "dell_emc_ecs": Profile(abilities=_CAREFUL),
+    "wasabi": Profile(endpoint="https://s3.{region}.wasabisys.com", abilities=_CAREFUL),
+}
+"""A connector of kind generic_s3 says by `conditional_create=1` that its store refuses to replace
+(Ceph does): a store that ignores the condition would replace without a word."""
+
+
+class InvalidSetting(ValueError):
+    """A setting of a connector or bucket that means nothing."""
+
+
+def profile_of(provider: str, options: Mapping[str, str]) -> Profile:
+    """The profile with what the options of the connector say otherwise. Raises InvalidSetting."""
+    try:
+        profile = PROFILES[provider]
+    except KeyError:
+        raise InvalidSetting(f"no S3 provider: {provider!r}") from None
+    abilities = msgspec.structs.replace(
+        profile.abilities,
+        conditional_create=_switch(
+            options, "conditional_create", profile.abilities.conditional_create
+        ),
+        requests_maximum=_number(
+            options, "requests_maximum", profile.abilities.requests_maximum, 1, 256
+        ),
+        part_bytes_minimum=_number(
+            options,
+            "part_bytes_minimum",
+            profile.abilities.part_bytes_minimum,
+            MEBIBYTE,
+            64 * MEBIBYTE,
+        ),
+    )
+    return msgspec.structs.replace(
+        profile,
+        virtual_hosts=_addressing(options, profile.virtual_hosts),
+        checksum=_checksum(options, profile.checksum),
+        abilities=abilities,
+    )
+
+
+def _switch(options: Mapping[str, str], name: str, default: bool) -> bool:
+    value = options.get(name, "")
+    if value not in {"", "0", "1"}:
+        raise InvalidSetting(f"{name} has to be 0 or 1")
+    return value == "1" if value else default
+
+
+def _number(options: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = options.get(name, "")
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise InvalidSetting(f"{name} has to be a number from {least} to {most}")
+    return int(text)
+
+
+def _addressing(options: Mapping[str, str], default: bool) -> bool:
+    value = options.get("addressing", "")
+    if value not in {"", "path", "virtual"}:
+        raise InvalidSetting("addressing has to be path or virtual")
+    return value == "virtual" if value else default
+
+
+def _checksum(options: Mapping[str, str], default: str) -> str:
+    value = options.get("checksum", "")
+    if value not in {"", "md5", "crc32", "sha256"}:
+        raise InvalidSetting("checksum has to be md5, crc32 or sha256")
+    return default if not value else value.replace("md5", "")

@@ -1,0 +1,213 @@
+"""A client that tries again: with pauses, with fewer requests in flight, and past lost answers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, TypeVar
+
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
+from longshore.storage.backends.object_store.client import (
+    PLAIN,
+    Data,
+    ObjectClient,
+    ObjectStat,
+    Page,
+    Part,
+    PutOptions,
+    Throttled,
+    Upload,
+)
+from longshore.storage.backends.object_store.flow import Flow
+
+ATTEMPTS_MAXIMUM: Final = 6
+"""Of one request. With the pauses below the last one comes after about six seconds; whatever lasts
+longer is the pipeline's to decide, which can do other files meanwhile."""
+
+PAUSE_SECONDS: Final = 0.2  # before the second attempt, at most; doubles with each further one
+PAUSE_SECONDS_MAXIMUM: Final = 5.0  # a slice of a mover is not much longer
+
+Result = TypeVar("Result")
+
+
+class RetryingClient(ObjectClient):
+    """The client, trying again what may pass. Its errors are those of the last attempt."""
+
+    def __init__(
+        self,
+        client: ObjectClient,
+        *,
+        sleep: Callable[[float], object],
+        chance: random.Random,
+    ) -> None:
+        self.abilities = client.abilities
+        self.flow = Flow(client.abilities.requests_maximum)
+        self._client = client
+        self._sleep = sleep
+        self._chance = chance
+
+    def close(self) -> None:
+        self._client.close()
+
+    def check(self, *, writable: bool) -> None:
+        self._again(lambda: self._client.check(writable=writable))
+
+    def head(self, key: str) -> ObjectStat:
+        return self._again(lambda: self._client.head(key))
+
+    def get_range(self, key: str, start: int, end: int, *, etag: str = "") -> Data:
+        return self._again(lambda: self._client.get_range(key, start, end, etag=etag))
+
+    def get_first(self, key: str, limit: int) -> tuple[ObjectStat, Data]:
+        return self._again(lambda: self._client.get_first(key, limit))
+
+    def put(self, key: str, data: Data, options: PutOptions = PLAIN) -> ObjectStat:
+        def was_done() -> ObjectStat | None:
+            return self._as_written(key, len(data), options.metadata)
+
+        return self._again(lambda: self._client.put(key, data, options), was_done)
+
+    def copy(
+        self,
+        source_key: str,
+        key: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        source_bucket: str = "",
+        only_if_absent: bool = False,
+    ) -> ObjectStat:
+        def copy() -> ObjectStat:
+            return self._client.copy(
+                source_key,
+                key,
+                metadata=metadata,
+                source_bucket=source_bucket,
+                only_if_absent=only_if_absent,
+            )
+
+        return self._again(copy)
+
+    def set_metadata(self, key: str, metadata: Mapping[str, str]) -> None:
+        self._again(lambda: self._client.set_metadata(key, metadata))
+
+    def delete(self, key: str) -> None:
+        self._again(lambda: self._client.delete(key))
+
+    def pages(
+        self, prefix: str = "", *, delimiter: str = "", after: str = "", limit: int = 0
+    ) -> Iterator[Page]:
+        listing = self._client.pages(prefix, delimiter=delimiter, after=after, limit=limit)
+        failures, last_prefix = 0, ""
+        while True:
+            try:
+                with self.flow.request():
+                    page = next(listing, None)
+            except StorageError as error:
+                failures += 1
+                if not _may_pass(error) or failures >= ATTEMPTS_MAXIMUM:
+                    raise
+                self._pause(failures)
+                # What raised is at its end: it begins anew behind the last page.
+                listing = self._client.pages(prefix, delimiter=delimiter, after=after, limit=limit)
+                continue
+            if page is None:
+                return
+            failures = 0
+            # A listing that began anew inside a prefix has given it a second time.
+            page = Page(page.objects, [each for each in page.prefixes if each != last_prefix])
+            last_prefix = page.prefixes[-1] if page.prefixes else last_prefix
+            after = max([after, *_last_names(page)], key=str.encode)
+            yield page
+
+    def begin_upload(self, key: str, options: PutOptions = PLAIN) -> Upload:
+        return self._again(lambda: self._client.begin_upload(key, options))
+
+    def put_part(self, upload: Upload, number: int, data: Data) -> Part:
+        return self._again(lambda: self._client.put_part(upload, number, data))
+
+    def list_parts(self, upload: Upload) -> list[Part]:
+        return self._again(lambda: self._client.list_parts(upload))
+
+    def complete_upload(
+        self, upload: Upload, parts: list[Part], options: PutOptions = PLAIN
+    ) -> ObjectStat:
+        def was_done() -> ObjectStat | None:
+            size = sum(part.size for part in parts)
+            return self._as_written(upload.key, size, options.metadata)
+
+        return self._again(lambda: self._client.complete_upload(upload, parts, options), was_done)
+
+    def abort_upload(self, upload: Upload) -> None:
+        self._again(lambda: self._client.abort_upload(upload))
+
+    def list_uploads(self, prefix: str = "") -> Iterator[Upload]:
+        with self.flow.request():
+            yield from self._client.list_uploads(prefix)
+
+    # Inside
+
+    def _again(
+        self,
+        request: Callable[[], Result],
+        was_done: Callable[[], Result | None] | None = None,
+    ) -> Result:
+        """The answer of the first attempt that succeeds.
+
+        `was_done` is asked when a later attempt is refused: the earlier one may have been carried
+        out, and only its answer lost.
+        """
+        for failures in range(1, ATTEMPTS_MAXIMUM + 1):
+            try:
+                return self._try(request)
+            except StorageUnavailable:
+                raise
+            except StorageError as error:
+                if failures > 1 and was_done is not None and _was_refused(error):
+                    done = was_done()
+                    if done is not None:
+                        return done
+                if not _may_pass(error) or failures == ATTEMPTS_MAXIMUM:
+                    raise
+            self._pause(failures)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _try(self, request: Callable[[], Result]) -> Result:
+        with self.flow.request() as number:
+            try:
+                result = request()
+            except Throttled:
+                self.flow.throttled(number)
+                raise
+        self.flow.answered()
+        return result
+
+    def _pause(self, failures: int) -> None:
+        longest = min(PAUSE_SECONDS * 2 ** (failures - 1), PAUSE_SECONDS_MAXIMUM)
+        # Anything up to the whole pause: what failed together is not tried together.
+        self._sleep(self._chance.uniform(0, longest))
+
+    def _as_written(self, key: str, size: int, metadata: Mapping[str, str]) -> ObjectStat | None:
+        """The object, if it is what a request with a lost answer would have left."""
+        try:
+            found = self.head(key)
+        except StorageError as error:
+            if error.kind is ErrorKind.NOT_FOUND:
+                return None
+            raise
+        return found if found.size == size and found.metadata == metadata else None
+
+
+def _may_pass(error: StorageError) -> bool:
+    """Whether the same request may succeed; a condition that does not hold never will."""
+    if isinstance(error, StorageUnavailable) or error.kind is ErrorKind.STALE:
+        return False
+    return error.retry is not RetryClass.NEVER
+
+
+def _was_refused(error: StorageError) -> bool:
+    return error.kind in {ErrorKind.EXISTS, ErrorKind.NOT_FOUND}
+
+
+def _last_names(page: Page) -> list[str]:
+    last = [page.objects[-1].key] if page.objects else []
+    return [*last, *page.prefixes[-1:]]

@@ -1,0 +1,98 @@
+"""Signatures of requests as S3 wants them (AWS Signature Version 4)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
+EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
+
+_ALGORITHM: Final = "AWS4-HMAC-SHA256"
+_UNSIGNED_HEADERS: Final = frozenset({"content-length", "user-agent", "connection", "expect"})
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """Who asks. A token comes with credentials that end by themselves."""
+
+    access_key: str
+    secret_key: str
+    token: str = ""
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.access_key!r})"  # never the secret: errors are logged
+
+
+class Signer:
+    """Signs the requests of one account for one region."""
+
+    def __init__(self, credentials: Credentials, region: str) -> None:
+        self._credentials = credentials
+        self._region = region
+        self._key: tuple[str, bytes] = ("", b"")  # of one day
+
+    def sign(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        payload_sha256: str,
+        now: datetime,
+    ) -> dict[str, str]:
+        """The headers with those that sign them; `path` and names of headers as they are sent.
+
+        Names of headers have to be lower case, and `host` among them. `now` is in UTC.
+        """
+        stamp, day = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d")
+        signed = {**headers, "x-amz-date": stamp, "x-amz-content-sha256": payload_sha256}
+        if self._credentials.token:
+            signed["x-amz-security-token"] = self._credentials.token
+        names = sorted(name for name in signed if name not in _UNSIGNED_HEADERS)
+        canonical = "\n".join(
+            (
+                method,
+                path,
+                query_text(query),
+                *(f"{name}:{' '.join(signed[name].split())}" for name in names),
+                "",
+                ";".join(names),
+                payload_sha256,
+            )
+        )
+        scope = f"{day}/{self._region}/s3/aws4_request"
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}"
+        signature = hmac.new(self._signing_key(day), text.encode(), hashlib.sha256).hexdigest()
+        signed["authorization"] = (
+            f"{_ALGORITHM} Credential={self._credentials.access_key}/{scope}, "
+            f"SignedHeaders={';'.join(names)}, Signature={signature}"
+        )
+        return signed
+
+    def _signing_key(self, day: str) -> bytes:
+        known_day, key = self._key
+        if known_day == day:
+            return key
+        key = f"AWS4{self._credentials.secret_key}".encode()
+        for word in (day, self._region, "s3", "aws4_request"):
+            key = hmac.digest(key, word.encode(), "sha256")
+        self._key = (day, key)
+        return key
+
+
+def path_text(path: str) -> str:
+    """A path as it is sent and signed."""
+    return quote(path, safe="/-_.~")
+
+
+def query_text(query: Mapping[str, str]) -> str:
+    """A query as it is sent and signed."""
+    pairs = sorted((quote(name, safe="-_.~"), quote(query[name], safe="-_.~")) for name in query)
+    return "&".join(f"{name}={value}" for name, value in pairs)
