@@ -257,6 +257,11 @@ def run_controller(config: Config) -> None:
     listener = Listener(database, config.data_dir)
     callbacks_test = begin_callback_test(config)
 
+    def unseal(sealed: bytes) -> str:
+        from longshore.services.secrets import open_secret_box
+
+        return open_secret_box(config.data_dir).decrypt(sealed)
+
     async def control() -> None:
         executor = LocalExecutor(
             command=process_command("mover", str(os.getpid())),
@@ -267,6 +272,7 @@ def run_controller(config: Config) -> None:
             config=config,
             callbacks_test=callbacks_test,
             hooks=load_hooks(),
+            unseal=unseal,
             database=database,
             listener=listener,
             executor=executor,

@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from longshore.database.journal import Counters
 from longshore.database.tables import (
+    cloud_buckets,
+    cloud_connectors,
     containers,
     execution_log,
     jobs,
@@ -122,6 +135,26 @@ def shares_of_pool(connection: Connection, pool_id: int) -> Sequence[Row[Any]]:
     return connection.execute(
         select(nas_shares).where(nas_shares.c.pool_id == pool_id).order_by(nas_shares.c.id)
     ).all()
+
+
+def buckets_of_pool(connection: Connection, pool_id: int) -> Sequence[Row[Any]]:
+    """The buckets with what their connectors say, besides keys, of how they are reached."""
+    connectors = cloud_connectors.c
+    query: Select[Any] = (
+        select(
+            cloud_buckets.c.id,
+            cloud_buckets.c.name,
+            cloud_buckets.c.options,
+            connectors.provider,
+            connectors.url,
+            connectors.region,
+            connectors.options.label("connector_options"),
+        )
+        .join(cloud_connectors, connectors.id == cloud_buckets.c.cloud_connector_id)
+        .where(cloud_buckets.c.pool_id == pool_id)
+        .order_by(cloud_buckets.c.id)
+    )
+    return connection.execute(query).all()
 
 
 def container(connection: Connection, container_id: int) -> Row[Any]:

@@ -61,6 +61,7 @@ class Controller:
     monotonic: Callable[[], float]
     time_ns: Callable[[], int]
     hooks: Hooks = NO_HOOKS
+    unseal: Callable[[bytes], str] | None = None  # makes stored secrets readable
     _called: asyncio.Event = field(default_factory=asyncio.Event)
     _ending: bool = False
     _jobs: deque[Row[Any]] = field(default_factory=deque)
@@ -82,6 +83,7 @@ class Controller:
             clock=self.clock,
             monotonic=self.monotonic,
             time_ns=self.time_ns,
+            unseal=self.unseal,
         )
         faults.at("controller.leading")
         recover(floor)

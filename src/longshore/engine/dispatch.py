@@ -10,6 +10,7 @@ from longshore.database import journal
 from longshore.database.journal import WorkItem
 from longshore.domain.storage import StorageReference
 from longshore.engine.bandwidth import Limited, Shares
+from longshore.engine.credentials import Credentials
 from longshore.engine.executors import Completion, Executor, MoverDied
 from longshore.engine.floor import Floor
 from longshore.engine.limits import LIMITED_KINDS, Limits, rates_of
@@ -29,9 +30,11 @@ class Dispatcher:
     called: asyncio.Event
     returned: list[Returned] = field(default_factory=list)
     limits: Limits = field(init=False)
+    credentials: Credentials = field(init=False)
 
     def __post_init__(self) -> None:
         self.limits = Limits(self.floor)
+        self.credentials = Credentials(self.floor)
 
     def dispatch(self) -> None:
         """Give every free mover something to do, as far as there is work and no limit is met."""
@@ -122,6 +125,7 @@ class Dispatcher:
             payload=item.payload,
             fresh=run.is_fresh(item),
             rates=rates_of(shares),
+            credentials=self.credentials.of(run.plan),
         )
         self.limits.bandwidth.give(item.id, shares)
         run.dispatched(item)

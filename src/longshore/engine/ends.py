@@ -11,10 +11,12 @@ from sqlalchemy import Connection, Row
 
 from longshore.config import Config
 from longshore.database import runs
-from longshore.domain import paths
+from longshore.domain import cloud, paths
+from longshore.domain.cloud import CloudProvider
 from longshore.domain.errors import LongshoreError
 from longshore.domain.storage import (
     MOUNT_POINT_OPTION,
+    POSIX_BACKEND,
     PoolContent,
     PoolType,
     StorageAddress,
@@ -55,7 +57,15 @@ def check_apart(source: End, destination: End) -> None:
 
 
 def _real(storage: StorageAddress) -> bytes:
-    return os.path.realpath(os.fsencode(storage.settings["root"]))
+    """Where the storage's root is, by whatever name it is reached."""
+    if storage.backend == POSIX_BACKEND:
+        return os.path.realpath(os.fsencode(storage.settings["root"]))
+    settings = storage.settings
+    service = settings.get("endpoint", settings["provider"]).rstrip("/").lower()
+    where = (storage.backend, service.replace("/", "|"), settings["bucket"])
+    prefix = paths.join(*paths.names(settings.get("prefix", "").strip("/").encode()))
+    # No folder of a machine has such a path.
+    return paths.join(b"/\0", *[each.encode() for each in where], prefix)
 
 
 def every_container(connection: Connection, config: Config) -> list[End]:
@@ -67,6 +77,11 @@ def every_root(connection: Connection, config: Config) -> list[End]:
     """Everywhere that a file may have come from: all containers and reachable primary pools."""
     found = every_container(connection, config)
     for pool in runs.primary_pools(connection):
+        if pool.content == PoolContent.CLOUD.value:
+            buckets = _buckets(connection, pool)
+            if buckets:
+                found.append(_as_destination(_bucket_ends(buckets, pool, b"")))
+            continue
         shares = [
             share
             for share in runs.shares_of_pool(connection, pool.id)
@@ -97,7 +112,11 @@ def destination_end(
     connection: Connection, row: Row[Any], task: runs.TaskRow, config: Config
 ) -> End:
     """The storages behind one destination, as one: a pool's are filled one after the other."""
-    first, *others = ends(connection, row, task, config)
+    return _as_destination(ends(connection, row, task, config))
+
+
+def _as_destination(found: list[End]) -> End:
+    first, *others = found
     return replace(first, further=tuple(other.storage for other in others))
 
 
@@ -143,6 +162,11 @@ def _container_end(container: Row[Any], path: bytes, prefix: bytes, config: Conf
 
 def _pool(connection: Connection, row: Row[Any]) -> list[End]:
     pool = runs.pool(connection, row.pool_id)
+    if pool.content == PoolContent.CLOUD.value:
+        buckets = _buckets(connection, pool)
+        if not buckets:
+            raise CannotStart(f"pool {pool.name} has no bucket")
+        return _bucket_ends(buckets, pool, row.path)
     if pool.content != PoolContent.NAS.value:
         raise CannotStart(
             f"this version cannot use pool {pool.name}: its content is {pool.content}"
@@ -161,6 +185,34 @@ def _pool(connection: Connection, row: Row[Any]) -> list[End]:
             optional=len(shares) > 1,
         )
         for share in shares
+    ]
+
+
+def _buckets(connection: Connection, pool: Row[Any]) -> list[StorageAddress]:
+    """The pool's buckets, without keys."""
+    return [
+        cloud.Connection(
+            provider=CloudProvider(row.provider),
+            url=row.url,
+            region=row.region,
+            options=row.connector_options,
+        ).address(StorageReference(StorageKind.CLOUD_BUCKET, row.id), row.name, row.options)
+        for row in runs.buckets_of_pool(connection, pool.id)
+    ]
+
+
+def _bucket_ends(buckets: list[StorageAddress], pool: Row[Any], path: bytes) -> list[End]:
+    primary = pool.type == PoolType.PRIMARY.value
+    return [
+        End(
+            type=StorageType.PRIMARY_CLOUD if primary else StorageType.SECONDARY_CLOUD,
+            storage=bucket,
+            root_id=pool.root_id,
+            path=path,
+            prefix=b"",
+            optional=len(buckets) > 1,
+        )
+        for bucket in buckets
     ]
 
 

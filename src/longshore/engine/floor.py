@@ -32,6 +32,7 @@ class Floor:
     clock: Callable[[], float]
     monotonic: Callable[[], float]
     time_ns: Callable[[], int]
+    unseal: Callable[[bytes], str] | None = None  # makes stored secrets readable
     runs: dict[int, Run] = field(default_factory=dict)  # by execution id
     folder_ids: FolderIds = field(default_factory=FolderIds)
 

@@ -449,6 +449,13 @@ class Rates(msgspec.Struct, frozen=True, array_like=True):
     read: float | None = None  # bytes per second from all sources together; None = no limit
 
 
+class StorageCredentials(msgspec.Struct, frozen=True, array_like=True):
+    """What is needed to open a storage besides its address, and is written down nowhere."""
+
+    storage: StorageReference
+    settings: dict[str, str]
+
+
 class WorkOrder(msgspec.Struct, frozen=True, array_like=True):
     """One slice of work for a mover."""
 
@@ -458,6 +465,7 @@ class WorkOrder(msgspec.Struct, frozen=True, array_like=True):
     payload: bytes
     fresh: bool  # nobody has begun this item before, so nothing of it can be found
     rates: Rates | None = None  # None = no limit
+    credentials: list[StorageCredentials] = []
 
 
 _encoder = msgspec.msgpack.Encoder()

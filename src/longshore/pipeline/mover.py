@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from random import Random
@@ -16,6 +16,7 @@ from random import Random
 import msgspec
 
 from longshore.callbacks import FilterChain
+from longshore.domain.cloud import with_credentials
 from longshore.domain.storage import StorageAddress
 from longshore.hooks import NO_HOOKS, Hooks
 from longshore.pipeline import clean, copying, folders, in_place, links, release, scan, speedtest
@@ -24,6 +25,7 @@ from longshore.pipeline.messages import (
     ExecutionPlan,
     Reply,
     Source,
+    StorageCredentials,
     WorkKind,
     WorkOrder,
     decode_plan,
@@ -81,7 +83,7 @@ class Mover:
             self._dispatch = self.hooks.before_request_dispatched
 
     def __call__(self, order: WorkOrder) -> Reply:
-        opened = self._for_plan(order.plan)
+        opened = self._for_plan(order.plan, order.credentials)
         deadline = self.monotonic() + opened.plan.slice_seconds
         throttle = Throttle(
             order.rates, monotonic=self.monotonic, sleep=self.sleep, deadline=deadline
@@ -134,29 +136,25 @@ class Mover:
         while self._opened:
             self._opened.popitem()[1].close()
 
-    def _for_plan(self, encoded: bytes) -> _Opened:
-        opened = self._opened.pop(encoded, None)
+    def _for_plan(self, encoded: bytes, credentials: list[StorageCredentials]) -> _Opened:
+        # With other keys everything is opened anew: what is open goes on with the old ones.
+        key = encoded + msgspec.msgpack.encode(credentials) if credentials else encoded
+        opened = self._opened.pop(key, None)
         if opened is None:
             plan = decode_plan(encoded)
+            open_storage = with_keys(self.open_storage, credentials)
             opened = _Opened(
                 plan=plan,
-                sources=[self._open_source(source) for source in plan.sources],
+                sources=[_open_source(source, open_storage) for source in plan.sources],
                 destinations=[
-                    [self.open_storage(share) for share in each.shares()]
-                    for each in plan.destinations
+                    [open_storage(share) for share in each.shares()] for each in plan.destinations
                 ],
                 memories=[PoolMemory(self.monotonic) for _ in plan.destinations],
             )
-        self._opened[encoded] = opened
+        self._opened[key] = opened
         while len(self._opened) > PLANS_KEPT:
             self._opened.popitem(last=False)[1].close()
         return opened
-
-    def _open_source(self, source: Source) -> StorageHandler:
-        storage = self.open_storage(source.storage)
-        if not source.range_last:
-            return storage
-        return RangedStorage(storage, source.range_first, source.range_last)
 
     def _chain(self, opened: _Opened) -> FilterChain | None:
         """The execution's callbacks; their workers start with the first file to be asked about."""
@@ -164,6 +162,25 @@ class Mover:
             opened.chain = self.open_filter(opened.plan)
             opened.chain_opened = True
         return opened.chain
+
+
+def with_keys(open_storage: OpenStorage, credentials: Sequence[StorageCredentials]) -> OpenStorage:
+    """The function, given addresses as plans have them: without keys."""
+    if not credentials:
+        return open_storage
+    settings = {each.storage: each.settings for each in credentials}
+
+    def open_with_keys(address: StorageAddress) -> StorageHandler:
+        return open_storage(with_credentials(address, settings.get(address.reference, {})))
+
+    return open_with_keys
+
+
+def _open_source(source: Source, open_storage: OpenStorage) -> StorageHandler:
+    storage = open_storage(source.storage)
+    if not source.range_last:
+        return storage
+    return RangedStorage(storage, source.range_first, source.range_last)
 
 
 def _as_one(shares: list[StorageHandler], memory: PoolMemory) -> StorageHandler:
