@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ class Plant:
 
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    points: Sequence[Mapping[str, Any]] = ()  # further fault points, as longshore.faults has them
     controllers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     family: set[psutil.Process] = field(default_factory=set)  # every process there ever was
     database: Database = field(init=False)
@@ -184,7 +185,8 @@ class Plant:
             "points": [
                 {"point": point, "act": "kill", "claim": str(self.arms / point)}
                 for point in faults.POINTS
-            ],
+            ]
+            + [dict(each) for each in self.points],
             "clock": str(self.clock),
             "storages": str(self.storages),
         }
@@ -268,8 +270,10 @@ class Plant:
 
 
 @contextlib.contextmanager
-def planted(folder: Path, **environment: str) -> Iterator[Plant]:
-    plant = Plant(folder, environment)
+def planted(
+    folder: Path, *, points: Sequence[Mapping[str, Any]] = (), **environment: str
+) -> Iterator[Plant]:
+    plant = Plant(folder, environment, points)
     try:
         yield plant
     finally:

@@ -267,6 +267,7 @@ def run_controller(config: Config) -> None:
             command=process_command("mover", str(os.getpid())),
             data_dir=config.data_dir,
             count=config.movers or len(os.sched_getaffinity(0)),
+            order_seconds=config.slice_seconds + config.order_timeout_seconds,
         )
         await Controller(
             config=config,

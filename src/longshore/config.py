@@ -77,6 +77,13 @@ class Config:
     slice_seconds: float = _setting(
         2.0, "Longest time a mover works before it reports.", low=0.05, high=60
     )
+    order_timeout_seconds: float = _setting(
+        600.0,
+        "How long beyond its slice a mover may be at work before it counts as hung and is ended: "
+        "longer than a slow storage ever takes for one file or segment.",
+        low=1,
+        high=86_400,
+    )
     batch_files_maximum: int = _setting(1000, "Files in one batch.", low=1, high=4000)
     batch_bytes_maximum: int = _setting(
         256 * 1024 * 1024, "Bytes in one batch of several files.", low=1

@@ -60,11 +60,18 @@ def _is_mover(process: psutil.Process) -> bool:
 
 
 def with_movers(
-    tmp_path: Path, count: int, work: Callable[[LocalExecutor], Awaitable[None]]
+    tmp_path: Path,
+    count: int,
+    work: Callable[[LocalExecutor], Awaitable[None]],
+    *,
+    order_seconds: float = 600.0,
 ) -> None:
     async def live() -> None:
         executor = LocalExecutor(
-            command=process_command("mover", str(os.getpid())), data_dir=tmp_path, count=count
+            command=process_command("mover", str(os.getpid())),
+            data_dir=tmp_path,
+            count=count,
+            order_seconds=order_seconds,
         )
         await executor.start()
         try:
@@ -113,3 +120,19 @@ def test_order_is_refused_while_no_mover_is_free(tmp_path: Path, bench: Bench, c
         await under_way
 
     with_movers(tmp_path, 1, work)
+
+
+def test_mover_that_hangs_is_ended_and_replaced(tmp_path: Path, bench: Bench, claim: Path) -> None:
+    async def work(executor: LocalExecutor) -> None:
+        (before,) = movers()
+        before.send_signal(signal.SIGSTOP)
+        with pytest.raises(MoverDied, match="no answer within"):
+            await executor.submit(scan(bench))
+        assert not before.is_running()
+        while not executor.free():
+            await executor.wait_free()
+        # The new one has as much time for its own order.
+        completion = await executor.submit(scan(bench))
+        assert isinstance(completion.reply, ScanReply)
+
+    with_movers(tmp_path, 1, work, order_seconds=2.0)

@@ -1,4 +1,4 @@
-"""Movers as processes of this machine. A mover that dies is replaced by a new one."""
+"""Movers as processes of this machine. A mover that dies or hangs is replaced by a new one."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ LOCK_POLL_SECONDS = 0.05  # how often to look whether the movers of before are g
 LOCK_TIMEOUT_SECONDS = (
     60.0  # the kernel kills them at once; one in uninterruptible I/O takes longer
 )
+UNKILLABLE_SECONDS = 30.0
+"""For a killed mover to be gone. One in uninterruptible I/O is then left to the kernel: what it
+has staged gets a new file from whoever stages it again."""
 
 _log = logger("executor")
 _decoders = {kind: msgspec.msgpack.Decoder(reply) for kind, reply in REPLIES.items()}
@@ -42,6 +45,7 @@ class _Mover:
     process: asyncio.subprocess.Process | None = None
     kind: WorkKind | None = None
     future: asyncio.Future[Completion] | None = None
+    alarm: asyncio.TimerHandle | None = None  # goes off when the order takes too long
 
     @property
     def is_free(self) -> bool:
@@ -50,11 +54,15 @@ class _Mover:
 
 @dataclass(slots=True)
 class LocalExecutor:
-    """A fixed number of mover processes, started with `command`."""
+    """A fixed number of mover processes, started with `command`.
+
+    One that works on an order for longer than `order_seconds` hangs, and is ended.
+    """
 
     command: Sequence[str]
     data_dir: Path
     count: int
+    order_seconds: float
     _movers: list[_Mover] = field(default_factory=list)
     _keepers: list[asyncio.Task[None]] = field(default_factory=list)
     _stopping: bool = False
@@ -81,6 +89,9 @@ class LocalExecutor:
         mover = next((each for each in free if each.number == prefer), free[0])
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         mover.kind, mover.future = order.kind, future
+        mover.alarm = asyncio.get_running_loop().call_later(
+            self.order_seconds, self._end_hanging, mover, future
+        )
         assert mover.process is not None
         assert mover.process.stdin is not None
         mover.process.stdin.write(frames.pack(msgspec.msgpack.encode(order)))
@@ -147,10 +158,28 @@ class LocalExecutor:
             if mover.future is None or mover.kind is None:
                 raise frames.BrokenStream("a reply that nobody asked for")
             reply = _decoders[mover.kind].decode(message)
-            future, mover.future = mover.future, None
-            if not future.done():
+            future = self._answered(mover)
+            if future is not None and not future.done():
                 future.set_result(Completion(reply, mover.number))
             self._became_free.set()
+
+    def _answered(self, mover: _Mover) -> asyncio.Future[Completion] | None:
+        """The order's future, which the mover no longer works for."""
+        if mover.alarm is not None:
+            mover.alarm.cancel()
+        future, mover.future, mover.alarm = mover.future, None, None
+        return future
+
+    def _end_hanging(self, mover: _Mover, future: asyncio.Future[Completion]) -> None:
+        """The order has taken too long: end its mover, and go on as if it had died."""
+        if mover.future is not future or mover.process is None:
+            return
+        _log.warning("mover hangs, so it is ended", mover=mover.number, pid=mover.process.pid)
+        with contextlib.suppress(ProcessLookupError):
+            mover.process.kill()
+        assert mover.process.stdout is not None
+        why = f"no answer within {self.order_seconds:.0f} s"
+        mover.process.stdout.set_exception(frames.BrokenStream(why))
 
     async def _bury(self, mover: _Mover, error: Exception) -> None:
         process, mover.process = mover.process, None
@@ -158,12 +187,13 @@ class LocalExecutor:
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            status = await process.wait()
+            with contextlib.suppress(TimeoutError):
+                status = await asyncio.wait_for(process.wait(), UNKILLABLE_SECONDS)
         if not self._stopping:
             _log.warning("mover died", mover=mover.number, status=status, error=str(error))
-        future, mover.future = mover.future, None
+        future = self._answered(mover)
         if future is not None and not future.done():
-            future.set_exception(MoverDied(f"a mover died (status {status})"))
+            future.set_exception(MoverDied(f"a mover died (status {status}): {error}"))
 
 
 async def wait_for_earlier_movers(data_dir: Path) -> None:
