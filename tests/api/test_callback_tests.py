@@ -18,6 +18,7 @@ from longshore.services.context import Context
 from longshore.services.errors import Busy
 from tests.api.client import TestClient
 from tests.api.conftest import OTHER_USER, ClientOf
+from tests.javascript import needs_javascript
 
 API = "/api/v2"
 
@@ -117,6 +118,7 @@ def test_a_script_is_tried_over_what_lies_in_the_sources_now(
     assert admin.get(f"{API}{task}/task_callbacks").json()["count"] == 0
 
 
+@needs_javascript
 def test_a_saved_callback_is_tried_by_its_id(admin: TestClient, task: str) -> None:
     script = "// js\nfunction run(req) { return utils.getNodeInfo(req).getSize() < 3 }\n"
     made = post(admin, f"{task}/task_callbacks", {"type": "filter", "script": script})
@@ -222,7 +224,7 @@ def test_names_that_are_no_unicode_are_shown_as_everywhere(
         ("def run(req):\n    return (\n", "line 2, column 12"),
         ("import os\n\ndef run(req):\n    return True\n", "line 1"),
         ("x = 1\n", "run"),
-        ("// js\nfunction run(req) { return ( }\n", "line 2"),
+        pytest.param("// js\nfunction run(req) { return ( }\n", "line 2", marks=needs_javascript),
     ],
 )
 def test_an_invalid_script_is_refused_with_its_place(

@@ -3,6 +3,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.javascript import needs_javascript
+
 from . import hostile_javascript, hostile_python
 from .trial import Case, judge, living_children
 
@@ -38,6 +40,7 @@ def test_hostile_python_ends_as_documented(
     assert judged(case) is None
 
 
+@needs_javascript
 @pytest.mark.parametrize("case", hostile_javascript.CASES, ids=lambda case: case.name)
 def test_hostile_javascript_ends_as_documented(
     case: Case, judged: Callable[[Case], str | None]

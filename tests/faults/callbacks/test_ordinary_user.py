@@ -34,14 +34,16 @@ def open_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="longshore-ordinary-") as name:
         folder = Path(name)
         package = Path(longshore.__file__).parent
-        _copy(package / "callbacks", folder / "longshore" / "callbacks")
+        for part in ("callbacks", "domain"):
+            _copy(package / part, folder / "longshore" / part)
         shutil.copy(package / "__init__.py", folder / "longshore" / "__init__.py")
         for parent in ("tests", "tests/faults"):
             (folder / parent).mkdir()
             (folder / parent / "__init__.py").touch()
         _copy(Path(__file__).parent, folder / "tests" / "faults" / "callbacks")
         for library in ("msgspec", "_quickjs"):
-            _copy_library(library, folder)
+            if importlib.util.find_spec(library) is not None:
+                _copy_library(library, folder)
         for each in (folder, *folder.rglob("*")):
             each.chmod(0o755 if each.is_dir() else 0o644)
         yield folder
@@ -67,10 +69,13 @@ def interpreter(open_folder: Path) -> str:
     """Return an interpreter of this version that an ordinary user may run."""
     name = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for candidate in (sys.executable, f"/usr/local/bin/{name}", f"/usr/bin/{name}"):
-        command = [candidate, "-c", "import msgspec, _quickjs, tests.faults.callbacks.trial"]
-        if os.path.exists(candidate) and _as_ordinary_user(command, open_folder).returncode == 0:
+        if os.path.exists(candidate) and _may_run([candidate, "-c", ""], open_folder):
             return candidate
     pytest.skip(f"an ordinary user may not run any {name} of this machine")
+
+
+def _may_run(command: list[str], folder: Path) -> bool:
+    return _as_ordinary_user(command, folder).returncode == 0
 
 
 def _as_ordinary_user(command: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":

@@ -4,6 +4,7 @@ import pytest
 
 from longshore.callbacks import Answer, CallbackFilter, Decisions, FileInfo
 from longshore.callbacks.worker.modules import ALLOWED, ENCODINGS
+from tests.javascript import needs_javascript
 
 from .examples import QUICK, file
 
@@ -68,6 +69,7 @@ def test_python_sees_every_documented_field(expression: str) -> None:
     assert answer_in_python(expression) == Answer.ACCEPTED
 
 
+@needs_javascript
 @pytest.mark.parametrize(
     "expression",
     [
@@ -108,7 +110,7 @@ ODD_PATHS = [
 ]
 
 
-@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.parametrize("language", ["python", pytest.param("javascript", marks=needs_javascript)])
 def test_odd_paths_are_decided_like_all_others(language: str) -> None:
     script = {
         "python": "import utils\ndef run(r): return len(utils.get_node_info(r).path) >= 0\n",
@@ -194,6 +196,7 @@ def test_what_scripts_print_is_returned_and_bounded() -> None:
     assert decisions.log_truncated
 
 
+@needs_javascript
 def test_a_flood_of_lines_is_cut_and_told() -> None:
     for script in (
         "def run(req):\n    for i in range(1000): print(i)\n    return True\n",
@@ -205,6 +208,7 @@ def test_a_flood_of_lines_is_cut_and_told() -> None:
         assert list(decisions.answers) == [Answer.ACCEPTED] * 2
 
 
+@needs_javascript
 def test_a_failure_names_the_line_of_the_script() -> None:
     python = "import re\ndef helper():\n    re.compile('(')\ndef run(req):\n    return helper()\n"
     decisions = decide(python, file())

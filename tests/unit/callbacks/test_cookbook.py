@@ -1,10 +1,19 @@
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from longshore.callbacks import Answer, CallbackFilter, FileInfo, validate
+from longshore.callbacks import (
+    Answer,
+    CallbackFilter,
+    FileInfo,
+    Language,
+    language_of,
+    validate,
+)
+from tests.javascript import needs_javascript
 
 from .examples import QUICK, file
 
@@ -67,13 +76,18 @@ ACCEPTED_AND_REFUSED: dict[str, tuple[list[FileInfo], list[FileInfo]]] = {
 RECIPES = dict(RECIPE.findall(PAGE.read_text("utf-8")))
 
 
+def _marked(name: str) -> Any:
+    is_javascript = language_of(RECIPES[name]) is Language.JAVASCRIPT
+    return pytest.param(name, marks=needs_javascript) if is_javascript else name
+
+
 def test_the_page_has_ten_recipes_and_all_of_them_are_tested() -> None:
     assert len(RECIPES) == 10
     assert RECIPES.keys() == ACCEPTED_AND_REFUSED.keys()
 
 
 @pytest.mark.usefixtures("sandbox")
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [_marked(name) for name in RECIPES])
 def test_a_recipe_is_valid_and_decides_as_its_heading_says(name: str) -> None:
     assert validate(RECIPES[name]) is None
     accepted, refused = ACCEPTED_AND_REFUSED[name]

@@ -11,6 +11,7 @@ from longshore.callbacks import (
     Limits,
 )
 from longshore.callbacks.conversation import Conversation
+from tests.javascript import needs_javascript
 
 from .examples import QUICK, file
 
@@ -37,7 +38,13 @@ def numbered(count: int) -> list[FileInfo]:
     return [file(size=number) for number in range(count)]
 
 
-@pytest.mark.parametrize("script", [EVEN, EVEN_IN_JAVASCRIPT], ids=["python", "javascript"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(EVEN, id="python"),
+        pytest.param(EVEN_IN_JAVASCRIPT, id="javascript", marks=needs_javascript),
+    ],
+)
 @pytest.mark.parametrize("count", [0, 1, 511, 512, 513, 1000, 1001, 3333])
 def test_every_file_gets_its_own_answer_in_order(script: str, count: int) -> None:
     with CallbackFilter(script, task_id=1, limits=QUICK) as callback:
@@ -68,6 +75,7 @@ def test_the_limit_of_deaths_holds_across_calls_and_is_final() -> None:
         assert callback.worker_pid is None
 
 
+@needs_javascript
 def test_slow_files_that_stay_within_their_time_are_all_answered() -> None:
     limits = Limits(soft_timeout_seconds=0.3, hard_timeout_seconds=0.9)
     python = (
@@ -155,6 +163,7 @@ FAILS_AT_FOUR = (
 )
 
 
+@needs_javascript
 def test_all_callbacks_of_a_chain_must_accept_and_the_decider_is_named() -> None:
     callbacks = [(30, EVEN_IN_JAVASCRIPT), (10, SMALL), (20, FAILS_AT_FOUR)]
     with FilterChain(callbacks, task_id=1, limits=QUICK) as chain:

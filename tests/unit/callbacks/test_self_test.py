@@ -8,12 +8,14 @@ import pytest
 from longshore.callbacks import CallbackFilter, Language, self_test
 from longshore.callbacks.self_test import ATTEMPTS
 from longshore.callbacks.worker import landlock, probes
+from tests.javascript import needs_javascript
 
 from .examples import QUICK, file
 
 pytestmark = pytest.mark.usefixtures("sandbox")
 
 
+@needs_javascript
 def test_the_self_test_passes_in_both_languages_and_names_what_it_tried() -> None:
     report = self_test(limits=QUICK)
     assert report.ok
@@ -35,7 +37,13 @@ def test_landlock_can_be_left_out() -> None:
     assert report.landlock == 0
 
 
-@pytest.mark.parametrize("script", ["def run(r): return True", "// js\nrun = () => true"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "def run(r): return True",
+        pytest.param("// js\nrun = () => true", marks=needs_javascript),
+    ],
+)
 def test_the_kernel_says_that_the_worker_has_nothing_left(script: str) -> None:
     with CallbackFilter(script, task_id=1, limits=QUICK) as callback:
         callback.decide([file()])

@@ -1,6 +1,7 @@
 import pytest
 
 from longshore.callbacks import InvalidScript, Language, language_of, validate
+from tests.javascript import needs_javascript
 
 from .examples import QUICK
 
@@ -58,9 +59,19 @@ def test_a_wrong_text_is_refused_without_a_worker(
         ("if True:\n    import socket.x\n", "'socket.x' is not available", 2, 5),
         ("import math\nx = math.nothing\n", "no attribute 'nothing'", 2, 5),
         ("x = 1 / 0\n", "ZeroDivisionError", 1, 5),
-        ("function run(req) {\n  return true;\n", "SyntaxError", 3, None),
-        ("// js\nlet a = 1;\nnothing();\n", "'nothing' is not defined", 3, None),
-        ("// js\nlet walk = 1;\n", "must define function run", None, None),
+        pytest.param(
+            "function run(req) {\n  return true;\n", "SyntaxError", 3, None, marks=needs_javascript
+        ),
+        pytest.param(
+            "// js\nlet a = 1;\nnothing();\n",
+            "'nothing' is not defined",
+            3,
+            None,
+            marks=needs_javascript,
+        ),
+        pytest.param(
+            "// js\nlet walk = 1;\n", "must define function run", None, None, marks=needs_javascript
+        ),
     ],
 )
 def test_a_script_that_does_not_load_is_refused_with_its_place(
@@ -82,8 +93,8 @@ def test_a_script_that_does_not_load_is_refused_with_its_place(
         "def run(*args): return True\n",
         "class Run:\n    def __call__(self, req): return True\nrun = Run()\n",
         "from collections.abc import Mapping\nfrom datetime import *\ndef run(req): return True\n",
-        "#!js\nfunction run(req) { return true; }\n",
-        "// js\nlet run = function (req) { return true; };\n",
+        pytest.param("#!js\nfunction run(req) { return true; }\n", marks=needs_javascript),
+        pytest.param("// js\nlet run = function (req) { return true; };\n", marks=needs_javascript),
     ],
 )
 def test_a_good_script_is_accepted(script: str) -> None:
