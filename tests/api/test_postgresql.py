@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import httpx
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import create_engine, insert, update
 
 from longshore.api.app import create_app
-from longshore.database.connection import open_database, writing
+from longshore.database.connection import Database, writing
 from longshore.database.migrate import migrate
 from longshore.database.tables import execution_files, execution_log, task_executions, tasks
 from longshore.services.context import Context
@@ -20,23 +22,37 @@ from tests.api.test_sdk_tasks import EXECUTION_ID, execution_row, file_row
 from tests.contract.database.conftest import new_postgresql_database
 
 API = "/api/v2"
+POOL_SECONDS = 2  # a request that waits for a connection here waits for itself
 
 
 @pytest.fixture
 def context(postgresql_server: str, tmp_path: Path) -> Iterator[Context]:
+    """Over a pool of one connection, so that no request may hold one and want another.
+
+    Where requests do, as many of them at once as the pool has connections wait for each other.
+    """
     (tmp_path / "data").mkdir()
-    database = open_database(new_postgresql_database(postgresql_server), tmp_path / "data")
+    url = new_postgresql_database(postgresql_server)
+    engine = create_engine(url, pool_size=1, max_overflow=0, pool_timeout=POOL_SECONDS)
+    database = Database(state=engine, journal=engine)
     migrate(database)
     add_users(database)
     yield context_over(database, tmp_path)
     database.dispose()
 
 
-@pytest.fixture
-def client(context: Context) -> TestClient:
+@pytest.fixture(params=["", "with keys"])
+def client(request: pytest.FixtureRequest, context: Context) -> TestClient:
+    """A client that may send every new thing with an Idempotency-Key of its own."""
     made = TestClient(create_app(context), base_url="http://longshore")
     made.auth = ADMINISTRATOR
+    if request.param:
+        made.event_hooks = {"request": [_add_key]}
     return made
+
+
+def _add_key(request: httpx.Request) -> None:
+    request.headers["Idempotency-Key"] = uuid4().hex
 
 
 def made(client: TestClient, path: str, body: Mapping[str, object]) -> Any:
@@ -62,6 +78,8 @@ def test_tasks_and_their_parts(client: TestClient, tmp_path: Path) -> None:
     made(client, f"{path}/task_destinations", {"folder_path": "/photos/new"})
     made(client, f"{path}/task_options", {"type": "file_checksum", "value": "md5"})
     made(client, f"{path}/task_metadata", {"key": "a", "value": "b"})
+    made(client, "/containers", {"name": "archive"})
+    assert client.delete(f"{API}/tasks/{made(client, f'{path}/clone', {})['id']}").is_success
     changed = client.put(f"{API}{path}", json={"priority": 9, "comment": None})
     assert changed.json()["priority"] == 9
     for query, expected in (

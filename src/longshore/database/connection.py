@@ -8,6 +8,7 @@ PostgreSQL: one database, so both engines are the same.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,10 +17,12 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 LOCK_TIMEOUT_SECONDS = 30  # a writer holds the lock for one batch, well under a second
 POOL_CONNECTIONS = 8  # per process; the api answers from up to 40 threads, and queries are short
+TRUSTED_SECONDS = 1.0  # a connection that served so lately is not asked whether it is alive
 STATEMENT_CACHE_SIZE = 500  # compiled statements kept per engine
 
 STATE_FILE = "state.sqlite"
@@ -37,6 +40,15 @@ class Database:
     def is_sqlite(self) -> bool:
         return self.state.dialect.name == "sqlite"
 
+    def within(self, larger: LargerTransaction) -> Database:
+        """The database as parts of a larger transaction of its state see it.
+
+        Where the journal is in the same database it is a part, too: with a connection of its own,
+        whoever holds one would ask for a second, and requests could wait for each other.
+        """
+        journal = larger.engine if self.journal is self.state else self.journal
+        return Database(state=larger.engine, journal=journal)
+
     def dispose(self) -> None:
         """Close all connections; the object may be used again."""
         self.state.dispose()
@@ -50,12 +62,35 @@ def open_sqlite(data_dir: Path) -> Database:
     )
 
 
-def open_url(url: str) -> Database:
+def open_url(url: str, *, clock: Callable[[], float] = time.monotonic) -> Database:
     """The PostgreSQL database at the URL (postgresql+psycopg://…)."""
-    engine = create_engine(
-        url, pool_size=POOL_CONNECTIONS, pool_pre_ping=True, query_cache_size=STATEMENT_CACHE_SIZE
-    )
+    engine = create_engine(url, pool_size=POOL_CONNECTIONS, query_cache_size=STATEMENT_CACHE_SIZE)
+    _ask_after_a_pause(engine, clock)
     return Database(state=engine, journal=engine)
+
+
+def _ask_after_a_pause(engine: Engine, clock: Callable[[], float]) -> None:
+    """Replace connections that the server gave up while nobody needed them.
+
+    Asking before every use would take longer than most of what is asked then.
+    """
+
+    def used(_: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+        entry.info["longshore_used"] = clock()
+
+    def taken(
+        connection: DBAPIConnection, entry: ConnectionPoolEntry, _: PoolProxiedConnection
+    ) -> None:
+        last = entry.info.get("longshore_used")
+        if last is None or clock() - last < TRUSTED_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
+
+    event.listen(engine, "checkin", used)
+    event.listen(engine, "checkout", taken)
 
 
 def open_database(url: str | None, data_dir: Path) -> Database:
@@ -74,6 +109,26 @@ def reading(engine: Engine) -> Iterator[Connection]:
         return
     with engine.connect() as connection, connection.begin():
         yield connection
+
+
+@contextmanager
+def looking(engine: Engine) -> Iterator[Connection]:
+    """A connection for single statements: each sees the database as it is then.
+
+    Where that will do it is quicker than a transaction, whose begin and end are messages to the
+    server too.
+    """
+    larger = _larger_transaction(engine)
+    if larger is not None and larger.connection is not None:
+        yield larger.connection
+        return
+    option = _SQLITE_LOOKING if engine.dialect.name == "sqlite" else _SERVER_LOOKING
+    with engine.connect().execution_options(**option) as connection:
+        yield connection
+
+
+_SQLITE_LOOKING: dict[str, Any] = {"longshore_looking": True}
+_SERVER_LOOKING: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"}
 
 
 @contextmanager
@@ -157,6 +212,8 @@ def _sqlite_engine(path: Path) -> Engine:
 
     def begin(connection: Connection) -> None:
         options: dict[str, Any] = dict(connection.get_execution_options())
+        if options.get("longshore_looking", False):
+            return
         immediate = options.get("longshore_writing", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 
 from longshore.database import users as user_rows
-from longshore.database.connection import reading
+from longshore.database.connection import looking
 from longshore.database.query import read_text
 from longshore.database.users import User
 from longshore.services.api_keys import hash_key, scopes_of
@@ -47,7 +47,7 @@ def by_api_key(context: Context, key: str, address: str) -> Principal | None:
     Keys are random numbers of 256 bits, so there is nothing to slow down.
     """
     key_hash = hash_key(key)
-    with reading(context.database.state) as connection:
+    with looking(context.database.state) as connection:
         found = user_rows.key_with_hash(connection, key_hash)
         user = None if found is None else user_rows.fetch(connection, found.user_id)
     if found is None or user is None or not hmac.compare_digest(found.key_hash, key_hash):
@@ -65,7 +65,7 @@ def _user_with_password(context: Context, name: str, password: str, now: float) 
         return None
     user = None
     if read_text(name) is not None:
-        with reading(context.database.state) as connection:
+        with looking(context.database.state) as connection:
             user = user_rows.fetch_named(connection, name)
     if user is None or not user.password_hash:
         verify_password(UNKNOWN_USER_HASH, password)  # as slow as a wrong password

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select
 
-from longshore.database.connection import reading
+from longshore.database.connection import looking, reading
 from longshore.database.pages import Found
 from longshore.database.query import Filterables, Page, conditions, count, order, paged
 
@@ -50,7 +50,7 @@ def listing(
 
 def found(engine: Engine, page: Page, finder: Finder) -> Listing:
     """The page whose rows the finder finds."""
-    with reading(engine) as connection:
+    with looking(engine) as connection:
         total = finder.count(connection)
         if page.limit == 0 or not total:
             return Listing(total, iter(()))

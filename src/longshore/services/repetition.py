@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from longshore.database import answers
 from longshore.database.answers import RequestTaken
-from longshore.database.connection import LargerTransaction, reading
+from longshore.database.connection import LargerTransaction, looking
 from longshore.services.context import Context
 from longshore.services.errors import BadRequest, Busy, Invalid, Kind, Problem
 from longshore.services.principal import Principal
@@ -86,7 +86,7 @@ def answer_once(
 
 
 def _known(context: Context, request: Request) -> Answer | None:
-    with reading(context.database.state) as connection:
+    with looking(context.database.state) as connection:
         row = answers.find(connection, request.identity(), context.now())
     if row is None:
         return None
@@ -107,7 +107,7 @@ def _first(context: Context, request: Request, carry_out: Callable[[Context], An
     )
     inside = replace(
         context,
-        database=replace(context.database, state=transaction.engine),
+        database=context.database.within(transaction),
         wake=lambda: wakes.append(None),  # once it is committed
     )
     with transaction as larger:
