@@ -265,6 +265,17 @@ def test_a_clone_has_everything_but_the_history(admin: TestClient, task: str) ->
         assert [each | {"id": 0} for each in new] == kept
 
 
+def test_a_clone_has_the_limits_of_its_own(admin: TestClient, task: str) -> None:
+    limits = [f"{task}/limits"]
+    for _ in range(2):
+        admin.put(limits[0], json={"bandwidth": 5_000_000})
+        limits.append(f"{API}/tasks/{admin.post(f'{task}/clone').json()['id']}/limits")
+        admin.put(limits[0], json={"bandwidth": None})
+        limits.append(f"{API}/tasks/{admin.post(f'{task}/clone').json()['id']}/limits")
+    found = [admin.get(path).json()["bandwidth"] for path in limits]
+    assert found == [None, 5_000_000, None, 5_000_000, None]
+
+
 def test_a_container_takes_part_only_in_tasks_of_those_with_a_right_to_it(
     admin: TestClient, user: TestClient, task: str
 ) -> None:

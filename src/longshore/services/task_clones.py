@@ -11,6 +11,7 @@ from longshore.database.connection import writing
 from longshore.database.tables import (
     task_callbacks,
     task_destinations,
+    task_limits,
     task_metadata,
     task_options,
     task_sources,
@@ -35,7 +36,14 @@ _COPIED = (
     "delete",
     "local_server_path",
 )
-_PARTS = (task_sources, task_destinations, task_options, task_callbacks, task_metadata)
+_PARTS = (
+    task_sources,
+    task_destinations,
+    task_options,
+    task_callbacks,
+    task_metadata,
+    task_limits,
+)
 
 
 def clone(context: Context, principal: Principal, identifier: str) -> Row[Any]:
@@ -73,5 +81,5 @@ def _copy_part(connection: Connection, table: Table, old_id: int, new_id: int) -
     )
     if table is task_options:
         rows = rows.where(table.c.type != OptionType.TASK_TEMPLATE.value)
-    statement = insert(table).from_select(["task_id", *names], rows.order_by(table.c.id))
+    statement = insert(table).from_select(["task_id", *names], rows.order_by(*table.primary_key))
     connection.execute(statement)
