@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.object_servers.fixtures import object_server
+
+__all__ = ["object_server"]  # a fixture for every test
+
 settings.register_profile("longshore", deadline=None, derandomize=True, database=None)
 settings.load_profile("longshore")
 
