@@ -57,6 +57,8 @@ def open_storage(address: StorageAddress) -> StorageHandler:
 
         root = address.settings["root"]
         return _with_faults(PosixStorage(address.reference, os.fsencode(root)), root)
+    if address.backend in _CLOUD_MODULES:
+        return _open_bucket(address)
     raise ValueError(f"there is no storage backend {address.backend!r}")
 
 
@@ -66,7 +68,22 @@ _CLOUD_MODULES = {
     "gcs": "longshore.storage.backends.object_store.gcs",
     "swift": "longshore.storage.backends.object_store.swift",
 }
-"""Where the clients of providers are; each has a function `list_buckets(settings)`."""
+"""Where the clients of providers are: `open_client(settings)` and `list_buckets(settings)`."""
+
+
+def _open_bucket(address: StorageAddress) -> StorageHandler:
+    from random import Random
+
+    from longshore.storage.backends.object_store.storage import open_object_storage
+
+    module = import_module(_CLOUD_MODULES[address.backend])
+    return open_object_storage(
+        address.reference,
+        module.open_client(address.settings),
+        address.settings,
+        sleep=time.sleep,
+        chance=Random(),
+    )
 
 
 def list_buckets(backend: str, settings: Mapping[str, str]) -> list[RemoteBucket]:

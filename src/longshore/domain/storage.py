@@ -6,6 +6,8 @@ from enum import IntEnum, StrEnum
 
 import msgspec
 
+from longshore.domain.paths import PATH_BYTES_MAXIMUM
+
 SLOTS_MAXIMUM = 10_000  # of one storage; more is no limit in practice
 
 
@@ -86,6 +88,18 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     confirms_content: bool = False
     """The storage compares checksums of all that is written, at the latest in `commit`, and staged
     files cannot be read back: the answer is the verification."""
+
+    path_bytes_maximum: int = PATH_BYTES_MAXIMUM  # of names that need no escapes
+    holds_names: bool = True
+    """An opened folder or file is held: whatever becomes of its name, it stays what it was. Where
+    it is not, a folder is looked up again with each deed, and reading on after its content was
+    replaced or removed raises an error (small files are read at once)."""
+
+    interprets_access: bool = True  # access lists have an effect: checked, and handed down
+    staged_in_memory_bytes: int = 0
+    """Staged files up to this size are in the handler's memory until `commit`: no other handler
+    sees them, and whether the storage is there and has room is only found out then. What was
+    written of bigger ones lasts beyond `close` in pieces of this size, counted from the start."""
 
 
 POSIX_BACKEND = "posix"

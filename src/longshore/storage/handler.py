@@ -21,13 +21,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
 from longshore.domain.entry import Entry
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError
 from longshore.domain.storage import Capabilities, StorageReference
+
+if TYPE_CHECKING:
+    from longshore.storage.bulk import BulkCopier
 
 TEMPORARY_PREFIX = b".longshore-"
 """Names that begin so are staged files of a run: no listing shows them and no task moves them."""
@@ -55,6 +58,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True):
 
     name: bytes  # the final name
     metadata: Metadata
+    replace: bool = False  # it is to take the place of what has this name
 
 
 ATTRIBUTE_FIELD = "attribute "
@@ -237,6 +241,13 @@ class Folder(_Closing):
     def attributes(self, name: bytes) -> Mapping[bytes, bytes]:
         """As `SourceFile.attributes`, of any name here (b"" = this folder); links not followed."""
         return {}
+
+    def bulk_copier(self, target: Folder) -> BulkCopier | None:
+        """What copies many small files of this folder to the target at once, if anything does.
+
+        Wrappers offer none: what stands between caller and storage must see every file.
+        """
+        return None
 
     @abstractmethod
     def staged_names(self) -> list[bytes]:

@@ -37,6 +37,7 @@ from typing import Protocol
 import msgspec
 
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError
+from longshore.storage.backends.object_store.keys import PLAIN_RULES, KeyRules
 
 Data = bytes | bytearray | memoryview
 """Content to send. It is not changed until the call returns."""
@@ -71,6 +72,10 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     key_bytes_maximum: int = 1024
     metadata_bytes_maximum: int = 2048  # keys and values of one object together
     requests_maximum: int = 32  # in flight at once, from one mover
+    key_rules: KeyRules = PLAIN_RULES  # characters that names may not bring into keys
+    folder_marker: str = ""
+    """What follows `folder/` in the key of the object that keeps an empty folder. Gateways to file
+    systems take a slash off the end of a key; they need a name that begins as staged files do."""
 
 
 class ObjectStat(msgspec.Struct, frozen=True, kw_only=True):

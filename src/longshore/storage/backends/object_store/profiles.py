@@ -10,6 +10,7 @@ import msgspec
 from longshore.storage.backends.object_store.client import Abilities
 
 MEBIBYTE: Final = 1024 * 1024
+SECONDS_MAXIMUM: Final = 3600  # of a time-out; who waits longer does not notice a lost store
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +67,7 @@ def profile_of(provider: str, options: Mapping[str, str]) -> Profile:
             MEBIBYTE,
             64 * MEBIBYTE,
         ),
+        folder_marker=options.get("folder_marker", profile.abilities.folder_marker),
     )
     return msgspec.structs.replace(
         profile,
@@ -73,6 +75,11 @@ def profile_of(provider: str, options: Mapping[str, str]) -> Profile:
         checksum=_checksum(options, profile.checksum),
         abilities=abilities,
     )
+
+
+def seconds(options: Mapping[str, str], name: str, default: float) -> float:
+    """A time-out among the options. Raises InvalidSetting."""
+    return float(_number(options, name, round(default), 1, SECONDS_MAXIMUM))
 
 
 def _switch(options: Mapping[str, str], name: str, default: bool) -> bool:

@@ -26,7 +26,6 @@ from longshore.storage.backends.object_store.s3_answers import refusal
 from longshore.storage.backends.object_store.signing import (
     EMPTY_SHA256,
     UNSIGNED_PAYLOAD,
-    Credentials,
     Signer,
     path_text,
     query_text,
@@ -41,14 +40,15 @@ class Requests:
     def __init__(
         self,
         place: Place,
-        credentials: Credentials,
-        region: str,
+        signer: Signer,
         bucket: str,
         *,
         virtual_hosts: bool,
         clock: Callable[[], float],
     ) -> None:
-        self._signer = Signer(credentials, region)
+        self._place = place
+        self._virtual_hosts = virtual_hosts
+        self._signer = signer
         self._clock = clock
         self._host = host_text(place)
         self._bucket_path = "/"
@@ -59,9 +59,24 @@ class Requests:
             self._connections = Connections(place)
             self._bucket_path = f"/{bucket}/" if bucket else "/"
         self._extra = proxy_headers(place)
+        self._others: dict[str, Requests] = {}
 
     def close(self) -> None:
         self._connections.close()
+        for each in self._others.values():
+            each.close()
+
+    def of_bucket(self, bucket: str) -> Requests:
+        """The requests to another bucket of the service."""
+        if bucket not in self._others:
+            self._others[bucket] = Requests(
+                self._place,
+                self._signer,
+                bucket,
+                virtual_hosts=self._virtual_hosts,
+                clock=self._clock,
+            )
+        return self._others[bucket]
 
     def send(
         self,

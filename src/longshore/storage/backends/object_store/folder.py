@@ -1,0 +1,296 @@
+"""A folder of a bucket: the keys that begin with its own."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from typing import Final
+
+from longshore.domain import paths
+from longshore.domain.entry import Entry, EntryKind
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
+from longshore.storage.backends.object_store import metadata as file_metadata
+from longshore.storage.backends.object_store import uploads
+from longshore.storage.backends.object_store.client import ObjectStat, PutOptions, Upload
+from longshore.storage.backends.object_store.multipart import StagedUpload
+from longshore.storage.backends.object_store.names import FolderNames, Found
+from longshore.storage.backends.object_store.publishing import Publishing
+from longshore.storage.backends.object_store.reading import FIRST_BYTES, ObjectReader
+from longshore.storage.backends.object_store.stage import SMALL_BYTES, StagedLink, StagedObject
+from longshore.storage.backends.object_store.store import LINK_TARGET_BYTES_MAXIMUM, Store
+from longshore.storage.backends.posix_names import check_name, check_temporary_name
+from longshore.storage.handler import (
+    TEMPORARY_PREFIX,
+    Folder,
+    Intent,
+    Metadata,
+    SourceFile,
+    StagedFile,
+)
+
+LOOKS_AHEAD: Final = 64
+"""Names of a listing whose metadata is asked for before they are wanted: as many answers may be on
+their way as the store bears, and none is waited for in turn."""
+
+
+class ObjectFolder(Folder):
+    """The names below one key. Holding it holds nothing at the store."""
+
+    def __init__(self, store: Store, path: bytes, folder_key: str) -> None:
+        self.path = path
+        self._store = store
+        self._key = folder_key
+        self._publishing = Publishing(store, folder_key, path)
+
+    def close(self) -> None:
+        return
+
+    # ------------------------------------------------------------------ looking
+
+    def entries(self, *, after: bytes = b"") -> Iterator[Entry]:
+        asked: deque[Future[Entry | None]] = deque()
+        try:
+            for found in self._names(after):
+                asked.append(self._store.begin(self._entry, found))
+                if len(asked) >= LOOKS_AHEAD:
+                    entry = asked.popleft().result()
+                    if entry is not None:
+                        yield entry
+            while asked:
+                entry = asked.popleft().result()
+                if entry is not None:
+                    yield entry
+        finally:
+            for each in asked:
+                each.cancel()
+
+    def stat(self, name: bytes) -> Entry:
+        check_name(name, "look at")
+        found = self._store.look(self._store.key(self._key, name, "look at"))
+        if found is not None:
+            return self._store.file_entry(name, found)
+        return self._folder_entry(name, "look at")
+
+    def open(self, name: bytes) -> SourceFile:
+        check_name(name, "open")
+        key = self._store.key(self._key, name, "open")
+        try:
+            stat, first = self._store.client.get_first(key, FIRST_BYTES)
+        except StorageError as error:
+            if error.kind is not ErrorKind.NOT_FOUND or isinstance(error, StorageUnavailable):
+                raise
+            self._folder_entry(name, "open")
+            raise self._special(name) from error
+        entry = self._store.file_entry(name, stat)
+        if entry.kind is not EntryKind.FILE:
+            raise self._special(name)
+        return ObjectReader(self._store, entry, stat, first)
+
+    def attributes(self, name: bytes) -> Mapping[bytes, bytes]:
+        stat, _ = self._described(name, "read attributes of")
+        return file_metadata.decode_attributes(stat.metadata or {}) if stat else {}
+
+    # ------------------------------------------------------------------ staging
+
+    def stage(
+        self,
+        temporary_name: bytes,
+        *,
+        size: int,
+        resume: bool = False,
+        intent: Intent | None = None,
+        token: bytes = b"",
+    ) -> StagedFile:
+        check_temporary_name(temporary_name)
+        if size > self._store.abilities.object_bytes_maximum:
+            cause = f"no object has more than {self._store.abilities.object_bytes_maximum} bytes"
+            raise self._refusal(ErrorKind.NO_SPACE, "stage", temporary_name, cause)
+        held = self._publishing.held(temporary_name) if resume else None
+        if isinstance(held, StagedObject) and not isinstance(held, StagedLink):
+            return held
+        self._publishing.drop(temporary_name)
+        if size <= SMALL_BYTES and not token and self._store.hold(size):
+            staged: StagedFile = StagedObject(self._store, self._publishing, temporary_name, size)
+            self._publishing.hold(temporary_name, staged)
+            return staged
+        return self._stage_upload(temporary_name, size, intent, token, resume=resume)
+
+    def stage_symlink(self, temporary_name: bytes, target: bytes) -> StagedFile:
+        check_temporary_name(temporary_name)
+        if not target or b"\0" in target or len(target) > LINK_TARGET_BYTES_MAXIMUM:
+            cause = "no target of a symbolic link"
+            raise self._refusal(ErrorKind.NAME_INVALID, "stage", temporary_name, cause)
+        self._publishing.drop(temporary_name)
+        self._store.hold(0)
+        staged = StagedLink(self._store, self._publishing, temporary_name, target)
+        self._publishing.hold(temporary_name, staged)
+        return staged
+
+    def staged_names(self) -> list[bytes]:
+        stored = uploads.staged_names(self._store, self._key)
+        return sorted({*stored, *self._publishing.held_names()})
+
+    # ------------------------------------------------------------------ changing
+
+    def make_folder(self, name: bytes) -> bool:
+        check_name(name, "make folder")
+        if len(name) > self._store.name_bytes_maximum:
+            cause = f"a name has at most {self._store.name_bytes_maximum} bytes"
+            raise self._refusal(ErrorKind.NAME_INVALID, "make folder", name, cause)
+        folder_key = self._store.folder_key(self._key, name, "make folder")
+        if self._store.is_object(folder_key[:-1]):
+            raise self._refusal(ErrorKind.NOT_A_FOLDER, "make folder", name, "it is a file")
+        if self._store.is_folder(folder_key):
+            return False
+        self._check_there()
+        self._store.make_marker(folder_key)
+        self._publishing.note_folder(folder_key)
+        return True
+
+    def set_metadata(self, name: bytes, metadata: Metadata) -> tuple[str, ...]:
+        stat, key = self._described(name, "set metadata of")
+        before = (stat.metadata or {}) if stat else {}
+        is_folder = stat is None or key == self._store.marker_key(self._folder_key_of(name))
+        kind = EntryKind.FOLDER if is_folder else file_metadata.decode(before).kind()
+        after, lost = file_metadata.encode(
+            metadata,
+            kind,
+            before=before,
+            bytes_maximum=self._store.abilities.metadata_bytes_maximum,
+        )
+        if stat is None:
+            self._store.client.put(key, b"", PutOptions(metadata=after))
+        elif after != before:
+            self._store.client.set_metadata(key, after)
+        return lost
+
+    def remove(self, name: bytes) -> None:
+        check_name(name, "remove")
+        if self._publishing.drop(name):
+            return
+        key = self._store.key(self._key, name, "remove")
+        if name.startswith(TEMPORARY_PREFIX):
+            if not uploads.drop(self._store, key):
+                raise self._missing("remove", name)
+            return
+        if self._store.look(key) is None:
+            self._folder_entry(name, "remove")
+            raise self._refusal(ErrorKind.IS_A_FOLDER, "remove", name, "it is a folder")
+        self._store.discard(key)
+
+    def remove_folder(self, name: bytes) -> None:
+        check_name(name, "remove folder")
+        folder_key = self._folder_key_of(name)
+        if folder_key == self._store.key(self._key, name, "remove folder") + "/":
+            self._check_no_object(name)
+        if not self._store.is_folder(folder_key):
+            raise self._missing("remove folder", name)
+        if not self._store.is_empty(folder_key):
+            raise self._refusal(ErrorKind.NOT_EMPTY, "remove folder", name, "it is not empty")
+        self._store.discard(self._store.marker_key(folder_key))
+
+    # ------------------------------------------------------------------ inside
+
+    def _names(self, after: bytes) -> Iterator[Found]:
+        return iter(
+            FolderNames(
+                self._store.client,
+                self._key,
+                self._store.abilities.key_rules,
+                after=after,
+                is_object=self._store.is_object,
+            )
+        )
+
+    def _entry(self, found: Found) -> Entry | None:
+        """The entry of a listed name; None when it vanished since."""
+        if found.stat is None:
+            return self._store.folder_entry(found.name, found.key)
+        stat: ObjectStat | None = found.stat
+        if found.stat.metadata is None and self._store.settings.reads_metadata:
+            stat = self._store.look(found.key)
+        return None if stat is None else self._store.file_entry(found.name, stat)
+
+    def _folder_key_of(self, name: bytes) -> str:
+        return self._key if not name else self._store.folder_key(self._key, name, "open")
+
+    def _folder_entry(self, name: bytes, deed: str) -> Entry:
+        """The entry of a sub-folder. Raises kind `not_found`."""
+        folder_key = self._folder_key_of(name)
+        if not self._store.is_folder(folder_key):
+            raise self._missing(deed, name)
+        return self._store.folder_entry(name, folder_key)
+
+    def _described(self, name: bytes, deed: str) -> tuple[ObjectStat | None, str]:
+        """The object that bears the metadata of a name (b"" = this folder), and its key.
+
+        A folder may have none yet. Raises kind `not_found`.
+        """
+        if name:
+            check_name(name, deed)
+            key = self._store.key(self._key, name, deed)
+            found = self._store.look(key)
+            if found is not None:
+                return found, key
+        folder_key = self._folder_key_of(name)
+        if not self._store.is_folder(folder_key):
+            raise self._missing(deed, name)
+        key = self._store.marker_key(folder_key)
+        return self._store.look(key) if key else None, key
+
+    def _check_there(self) -> None:
+        if not self._store.is_folder(self._key):
+            raise self._missing("open", b"")
+
+    def _check_no_object(self, name: bytes) -> None:
+        if self._store.is_object(self._store.key(self._key, name, "remove folder")):
+            raise self._refusal(ErrorKind.NOT_A_FOLDER, "remove folder", name, "it is a file")
+
+    def _stage_upload(
+        self, name: bytes, size: int, intent: Intent | None, token: bytes, *, resume: bool
+    ) -> StagedFile:
+        store = self._store
+        staged_key = store.key(self._key, name, "stage")
+        begun = (uploads.begun_of(token) or uploads.find(store, staged_key)) if resume else None
+        if begun is not None:
+            try:
+                upload = Upload(begun.key, begun.id)
+                parts = store.client.list_parts(upload)
+            except StorageError as error:
+                if error.kind is not ErrorKind.NOT_FOUND or isinstance(error, StorageUnavailable):
+                    raise
+                if token:
+                    cause = "the upload is gone"
+                    raise self._refusal(ErrorKind.STALE, "stage", name, cause) from error
+            else:
+                return StagedUpload(store, self._publishing, name, begun, size, parts)
+        uploads.drop(store, staged_key)
+        metadata: dict[str, str] = {}
+        if intent is not None:
+            metadata, _ = file_metadata.encode(
+                intent.metadata,
+                EntryKind.FILE,
+                before={},
+                bytes_maximum=store.abilities.metadata_bytes_maximum,
+            )
+        key = self._upload_key(intent, staged_key)
+        begun = uploads.begin(store, key, staged_key, metadata)
+        return StagedUpload(store, self._publishing, name, begun, size, [])
+
+    def _upload_key(self, intent: Intent | None, staged_key: str) -> str:
+        """The final key, unless something stands there that the file may not replace."""
+        if intent is None:
+            return staged_key
+        key = self._store.key(self._key, intent.name, "stage")
+        return key if intent.replace or not self._store.is_object(key) else staged_key
+
+    def _special(self, name: bytes) -> StorageError:
+        return self._refusal(ErrorKind.SPECIAL_FILE, "open", name, "not a regular file")
+
+    def _missing(self, deed: str, name: bytes) -> StorageError:
+        return self._refusal(ErrorKind.NOT_FOUND, deed, name, "there is no such file or folder")
+
+    def _refusal(self, kind: ErrorKind, deed: str, name: bytes, cause: str) -> StorageError:
+        retry = RetryClass.NOW if kind is ErrorKind.STALE else RetryClass.NEVER
+        return StorageError(kind, retry, deed, paths.join(self.path, name), cause)

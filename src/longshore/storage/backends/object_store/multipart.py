@@ -1,0 +1,240 @@
+"""Staged files that go to the store in parts while they are written."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Final
+
+from longshore.domain import paths
+from longshore.domain.entry import EntryKind
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
+from longshore.storage.backends.object_store import metadata as file_metadata
+from longshore.storage.backends.object_store import uploads
+from longshore.storage.backends.object_store.client import Abilities, Part, PutOptions, Upload
+from longshore.storage.backends.object_store.publishing import Publishing
+from longshore.storage.backends.object_store.store import Store
+from longshore.storage.handler import Metadata, StagedFile
+
+PART_BYTES: Final = 8 * 1024 * 1024
+"""The smallest part: a request for it lasts long enough that its way to the store does not count,
+and eight of them are a segment of the pipeline."""
+
+IN_FLIGHT_BYTES: Final = 64 * 1024 * 1024
+"""Of one staged file on its way to the store. A bigger part goes alone."""
+
+UNFINISHED_PARTS_MAXIMUM: Final = 8  # written in pieces, in memory until they are whole
+
+
+def part_bytes(size: int, abilities: Abilities) -> int:
+    """The length of the parts of a file so big: doubled until the provider takes so few parts."""
+    length = PART_BYTES
+    while length < abilities.part_bytes_minimum or -(-size // length) > abilities.parts_maximum:
+        length *= 2
+    return length
+
+
+class _Piece:
+    """A part that is being written, and which of its bytes are there."""
+
+    def __init__(self, length: int) -> None:
+        self.data = bytearray(length)
+        self._there: list[tuple[int, int]] = []
+
+    def write(self, data: memoryview, offset: int) -> bool:
+        """Whether the part is whole now."""
+        self.data[offset : offset + len(data)] = data
+        there: list[tuple[int, int]] = []
+        for start, end in sorted([*self._there, (offset, offset + len(data))]):
+            if there and start <= there[-1][1]:
+                there[-1] = (there[-1][0], max(end, there[-1][1]))
+            else:
+                there.append((start, end))
+        self._there = there
+        return there == [(0, len(self.data))]
+
+    def end(self) -> int:
+        return self._there[-1][1]
+
+
+class StagedUpload(StagedFile):
+    """A big file. Whole parts are sent at once, and last beyond `close`."""
+
+    def __init__(
+        self,
+        store: Store,
+        publishing: Publishing,
+        temporary_name: bytes,
+        begun: uploads.Begun,
+        size: int,
+        parts: list[Part],
+    ) -> None:
+        self._store = store
+        self._publishing = publishing
+        self._name = temporary_name
+        self._staged_key = store.key(publishing.folder_key, temporary_name, "stage")
+        self._begun = begun
+        self._upload = Upload(begun.key, begun.id)
+        self._size = size
+        self._length = part_bytes(size, store.abilities)
+        self._parts = {each.number: each for each in parts}
+        self._pieces: dict[int, _Piece] = {}  # by number of the part
+        self._sending: dict[Future[Part], int] = {}  # with the bytes of each
+        self._metadata = begun.metadata
+        self._is_complete = False  # the object is there, under the key of the upload
+        self._has_ended = False
+
+    def close(self) -> None:
+        """Wait until all whole parts are at the store; raises the error of one that is not."""
+        while self._sending:
+            self._wait()
+
+    def write(self, data: memoryview, offset: int) -> None:
+        while data:
+            number, inside = offset // self._length + 1, offset % self._length
+            count = min(len(data), self._length - inside)
+            self._write_piece(number, data[:count], inside)
+            data, offset = data[count:], offset + count
+
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        cause = "the store does not give back what is not published"
+        raise self._refusal(ErrorKind.UNSUPPORTED, RetryClass.NEVER, "read", cause)
+
+    def size(self) -> int:
+        sent = max((self._bounds(number)[1] for number in self._parts), default=0)
+        begun = (self._bounds(n)[0] + piece.end() for n, piece in self._pieces.items())
+        return max(sent, max(begun, default=0))
+
+    def token(self) -> bytes:
+        return uploads.token_of(self._begun)
+
+    def set_metadata(self, metadata: Metadata) -> tuple[str, ...]:
+        self._metadata, lost = file_metadata.encode(
+            metadata,
+            EntryKind.FILE,
+            before={},
+            bytes_maximum=self._store.abilities.metadata_bytes_maximum,
+        )
+        return lost
+
+    def commit(self, name: bytes, *, replace: bool) -> None:
+        self.close()
+        key = self._publishing.prepare(name, replace=replace)
+        only_if_absent = not replace and self._store.abilities.conditional_create
+        if key == self._begun.key:
+            self._complete(only_if_absent=only_if_absent)
+            if self._metadata != self._begun.metadata:
+                self._store.client.set_metadata(key, self._metadata)
+        else:
+            self._complete_elsewhere()
+            self._store.client.copy(self._begun.key, key, metadata=self._metadata)
+            self._store.discard(self._begun.key)
+        if self._begun.is_final:
+            self._store.discard(self._staged_key)
+        self._end()
+
+    def abort(self) -> None:
+        if self._has_ended:
+            return
+        for each in self._sending:
+            each.cancel()
+        wait(self._sending)
+        self._store.client.abort_upload(self._upload)
+        self._store.discard(self._staged_key)
+        self._end()
+
+    # ------------------------------------------------------------------ parts
+
+    def _write_piece(self, number: int, data: memoryview, inside: int) -> None:
+        piece = self._pieces.get(number)
+        if piece is None:
+            if len(self._pieces) >= UNFINISHED_PARTS_MAXIMUM:
+                cause = f"more than {UNFINISHED_PARTS_MAXIMUM} parts are begun and not whole"
+                raise self._refusal(ErrorKind.UNSUPPORTED, RetryClass.NEVER, "write", cause)
+            self._make_room()
+            start, end = self._bounds(number)
+            piece = self._pieces[number] = _Piece(max(end - start, inside + len(data)))
+        if piece.write(data, inside):
+            del self._pieces[number]
+            self._send(number, piece.data)
+
+    def _send(self, number: int, data: bytearray) -> None:
+        known = self._parts.get(number)
+        if known is not None and known.size == len(data) and known.md5 == _md5(data):
+            return  # it was sent before a crash
+        self._parts.pop(number, None)
+        client, upload = self._store.client, self._upload
+        begun = self._store.begin(lambda: client.put_part(upload, number, data))
+        self._sending[begun] = len(data)
+        if self._store.abilities.parts_in_order:
+            self.close()
+
+    def _make_room(self) -> None:
+        while self._sending and sum(self._sending.values()) + self._length > IN_FLIGHT_BYTES:
+            self._wait()
+
+    def _wait(self) -> None:
+        done, _ = wait(self._sending, return_when=FIRST_COMPLETED)
+        for each in done:
+            del self._sending[each]
+        for each in done:
+            part = each.result()
+            self._parts[part.number] = part
+
+    def _bounds(self, number: int) -> tuple[int, int]:
+        start = (number - 1) * self._length
+        return start, max(min(start + self._length, self._size), start)
+
+    # ------------------------------------------------------------------ publishing
+
+    def _complete(self, *, only_if_absent: bool) -> None:
+        """Make the parts the object; kind `stale` if some are missing, or the whole upload."""
+        if self._is_complete:
+            return
+        options = PutOptions(metadata=self._begun.metadata, only_if_absent=only_if_absent)
+        try:
+            self._store.client.complete_upload(self._upload, self._all_parts(), options)
+        except StorageUnavailable:
+            raise
+        except StorageError as error:
+            if error.kind is not ErrorKind.NOT_FOUND:
+                raise
+            raise self._lost("the upload is gone") from error
+        self._is_complete = True
+
+    def _complete_elsewhere(self) -> None:
+        """Make the object under the key of the upload, which is not the one that it is to have."""
+        if self._is_complete:
+            return
+        if self._begun.is_final and self._store.is_object(self._begun.key):
+            # It would replace a file. A new upload to the key of the staged file will not.
+            raise self._lost("its name was taken while it was written")
+        self._complete(only_if_absent=self._store.abilities.conditional_create)
+
+    def _all_parts(self) -> list[Part]:
+        wanted = range(1, -(-self._size // self._length) + 1)
+        if any(number not in self._parts for number in wanted):
+            # Other movers have sent the others.
+            for part in self._store.client.list_parts(self._upload):
+                self._parts.setdefault(part.number, part)
+        for number in wanted:
+            start, end = self._bounds(number)
+            if number not in self._parts or self._parts[number].size != end - start:
+                raise self._lost(f"part {number} of {len(wanted)} is missing")
+        return [self._parts[number] for number in sorted(self._parts)]
+
+    def _end(self) -> None:
+        self._has_ended = True
+        self._pieces.clear()
+        self._publishing.forget(self._name, self)
+
+    def _lost(self, cause: str) -> StorageError:
+        return self._refusal(ErrorKind.STALE, RetryClass.NOW, "publish", cause)
+
+    def _refusal(self, kind: ErrorKind, retry: RetryClass, deed: str, cause: str) -> StorageError:
+        path = paths.join(self._publishing.path, self._name)
+        return StorageError(kind, retry, deed, path, cause)
+
+
+def _md5(data: bytearray) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()

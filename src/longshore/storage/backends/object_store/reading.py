@@ -1,0 +1,94 @@
+"""Objects opened for reading: what comes next is on its way before it is asked for."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Final
+
+from longshore.domain.entry import Entry
+from longshore.storage.backends.object_store.client import Data, ObjectStat
+from longshore.storage.backends.object_store.metadata import decode_attributes
+from longshore.storage.backends.object_store.store import Store
+from longshore.storage.handler import SourceFile
+
+FIRST_BYTES: Final = 1024 * 1024
+"""Of each object, read with its metadata by the request that opens it. Most files end there."""
+
+RANGE_BYTES: Final = 8 * 1024 * 1024
+"""Asked for with one request: long enough that its way to the store and back does not count."""
+
+RANGES_AHEAD: Final = 4
+"""Requests under way for a reader that goes on from where it was; 40 MiB of memory with the one
+that is being read."""
+
+
+class ObjectReader(SourceFile):
+    """An object as it was when it was opened: once it is replaced, reading on is kind `stale`."""
+
+    def __init__(self, store: Store, entry: Entry, stat: ObjectStat, first: Data) -> None:
+        self._store = store
+        self._entry = entry
+        self._stat = stat
+        self._first = memoryview(first)
+        self._ranges: OrderedDict[int, Future[Data]] = OrderedDict()  # by where they begin
+        self._next = 0  # where a sequential reader reads next
+
+    def close(self) -> None:
+        for each in self._ranges.values():
+            each.cancel()
+        self._ranges.clear()
+
+    def stat(self) -> Entry:
+        return self._entry
+
+    def attributes(self) -> Mapping[bytes, bytes]:
+        return decode_attributes(self._stat.metadata or {})
+
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        data = self._data_at(offset)
+        count = min(len(data), len(buffer))
+        buffer[:count] = data[:count]
+        self._next = offset + count
+        return count
+
+    def _data_at(self, offset: int) -> memoryview:
+        """Some bytes from the offset on; none at the end."""
+        if offset >= self._stat.size:
+            return memoryview(b"")
+        if offset < len(self._first):
+            if len(self._first) < self._stat.size and offset == self._next:
+                self._read_ahead(len(self._first))
+            return self._first[offset:]
+        start = self._start_of(offset)
+        if offset == self._next:
+            self._read_ahead(start)
+        elif start not in self._ranges:
+            self.close()  # a jump: what was on its way will not be read
+        wanted = self._ranges.get(start) or self._begin(start)
+        return memoryview(wanted.result())[offset - start :]
+
+    def _start_of(self, offset: int) -> int:
+        return max(offset // RANGE_BYTES * RANGE_BYTES, len(self._first))
+
+    def _end_of(self, start: int) -> int:
+        return min((start // RANGE_BYTES + 1) * RANGE_BYTES, self._stat.size)
+
+    def _read_ahead(self, start: int) -> None:
+        self._drop_before(start)
+        for _ in range(1 + RANGES_AHEAD):
+            if start < self._stat.size and start not in self._ranges:
+                self._begin(start)
+            start = self._end_of(start)
+
+    def _begin(self, start: int) -> Future[Data]:
+        client, stat = self._store.client, self._stat
+        end = self._end_of(start)
+        begun = self._store.begin(lambda: client.get_range(stat.key, start, end, etag=stat.etag))
+        self._ranges[start] = begun
+        return begun
+
+    def _drop_before(self, start: int) -> None:
+        for each in [each for each in self._ranges if each < start]:
+            self._ranges.pop(each).cancel()

@@ -1,0 +1,376 @@
+"""One bucket of the S3 family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+from xml.etree import ElementTree as ET
+
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
+from longshore.storage.backends.object_store.client import (
+    PLAIN,
+    Data,
+    ObjectClient,
+    ObjectStat,
+    Page,
+    Part,
+    PutOptions,
+    Upload,
+)
+from longshore.storage.backends.object_store.profiles import Profile
+from longshore.storage.backends.object_store.s3_answers import (
+    METADATA_HEADER,
+    md5_of_etag,
+    page_of,
+    parse,
+    parts_of,
+    refusal,
+    stat_of_headers,
+    uploads_of,
+)
+from longshore.storage.backends.object_store.s3_requests import (
+    Requests,
+    base64_text,
+    broken,
+    checksum_headers,
+    md5_of,
+)
+from longshore.storage.backends.object_store.signing import path_text
+
+PAGE_KEYS: Final = 1000  # of a listing; no service gives more
+
+RESUMES_MAXIMUM: Final = 3
+"""How often one range is gone on with after a broken connection, before the error is raised."""
+
+COPY_PART_BYTES: Final = 512 * 1024 * 1024  # of an object too big for one copy request
+
+
+CLASS_HEADER: Final = "x-amz-storage-class"
+TAGS_HEADER: Final = "x-amz-tagging"
+TAGS_DIRECTIVE: Final = "x-amz-tagging-directive"
+
+
+class S3Client(ObjectClient):
+    """One bucket. `new_object_headers` go with every new object: class, tags, encryption."""
+
+    def __init__(
+        self,
+        requests: Requests,
+        bucket: str,
+        profile: Profile,
+        *,
+        new_object_headers: Mapping[str, str],
+    ) -> None:
+        self.abilities = profile.abilities
+        self._requests = requests
+        self._bucket = bucket
+        self._checksum = profile.checksum
+        self._new_object_headers = new_object_headers
+
+    def close(self) -> None:
+        self._requests.close()
+
+    def check(self, *, writable: bool) -> None:
+        try:
+            self._requests.read("GET", "", "look at bucket", query=_listing(limit=1))
+        except StorageUnavailable:
+            raise
+        except StorageError as error:
+            if error.retry is RetryClass.NEVER:
+                cause = str(error)
+                raise StorageUnavailable(
+                    error.kind, RetryClass.LATER, "use bucket", self._bucket.encode(), cause
+                ) from error
+            raise
+
+    # ------------------------------------------------------------------ whole objects
+
+    def head(self, key: str) -> ObjectStat:
+        return _stat(self._requests, key)
+
+    def get_range(self, key: str, start: int, end: int, *, etag: str = "") -> Data:
+        data = bytearray(end - start)
+        view = memoryview(data)
+        filled = 0
+        for _ in range(1 + RESUMES_MAXIMUM):
+            filled += self._get(key, view[filled:], start + filled, etag)
+            if filled == len(data):
+                return data
+        raise broken("read", key, f"{filled} of {len(data)} bytes came")
+
+    def get_first(self, key: str, limit: int) -> tuple[ObjectStat, Data]:
+        headers = {"range": f"bytes=0-{limit - 1}"}
+        try:
+            answer = self._requests.send("GET", key, "read", headers=headers)
+        except StorageError as error:
+            if error.kind is not ErrorKind.STALE:
+                raise
+            return self._empty(key), b""  # no range of an object of no bytes can be had
+        with answer:
+            length = int(answer.headers.get("content-length", "0"))
+            whole = answer.headers.get("content-range", "").rpartition("/")[2]
+            stat = stat_of_headers(key, answer.headers, int(whole) if whole else length)
+            data = bytearray(min(length, limit))
+            filled = answer.read_into(memoryview(data))
+        if filled < len(data):
+            data[filled:] = self.get_range(key, filled, len(data), etag=stat.etag)
+        if stat.md5 and len(data) == stat.size and md5_of(data) != stat.md5:
+            raise _mismatch("read", key)
+        return stat, data
+
+    def put(self, key: str, data: Data, options: PutOptions = PLAIN) -> ObjectStat:
+        md5 = md5_of(data)
+        headers = self._new_headers(options.metadata) | checksum_headers(self._checksum, data)
+        headers["content-md5"] = base64_text(md5)
+        if options.only_if_absent:
+            headers["if-none-match"] = "*"
+        answer, _ = self._create("PUT", key, "write", headers=headers, body=data)
+        etag = answer.get("etag", "").strip('"')
+        _confirm(answer, md5, headers, "write", key)
+        return ObjectStat(
+            key=key, size=len(data), modified_ns=0, etag=etag, md5=md5, metadata=options.metadata
+        )
+
+    def copy(
+        self,
+        source_key: str,
+        key: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        source_bucket: str = "",
+        only_if_absent: bool = False,
+    ) -> ObjectStat:
+        source = path_text(f"/{source_bucket or self._bucket}/{source_key}")
+        requests = self._requests.of_bucket(source_bucket) if source_bucket else self._requests
+        found = _stat(requests, source_key)
+        kept = (found.metadata or {}) if metadata is None else metadata
+        if found.size > self.abilities.copy_bytes_maximum:
+            options = PutOptions(metadata=kept, only_if_absent=only_if_absent)
+            return self._copy_in_parts(source, found, key, options)
+        headers = self._new_headers(kept) | {
+            **self._class_of_copy(found, is_itself=source_key == key and not source_bucket),
+            "x-amz-copy-source": source,
+            "x-amz-copy-source-if-match": f'"{found.etag}"',
+            "x-amz-metadata-directive": "REPLACE",
+        }
+        if only_if_absent:
+            headers["if-none-match"] = "*"
+        _, body = self._create("PUT", key, "copy", headers=headers)
+        etag = (parse(body, "copy", key).findtext("ETag") or "").strip('"')
+        return ObjectStat(key=key, size=found.size, modified_ns=0, etag=etag, metadata=kept)
+
+    def set_metadata(self, key: str, metadata: Mapping[str, str]) -> None:
+        self.copy(key, key, metadata=metadata)
+
+    def delete(self, key: str) -> None:
+        self._requests.read("DELETE", key, "remove")
+
+    def pages(
+        self, prefix: str = "", *, delimiter: str = "", after: str = "", limit: int = 0
+    ) -> Iterator[Page]:
+        left = limit or PAGE_KEYS
+        query = _listing(prefix, delimiter, after, left)
+        while True:
+            _, body = self._requests.read("GET", "", "list", query=query)
+            page, token = page_of(parse(body, "list", prefix))
+            yield page
+            if limit:
+                left -= len(page.objects) + len(page.prefixes)
+            if not token or left <= 0:
+                return
+            query = _listing(prefix, delimiter, after, left) | {"continuation-token": token}
+
+    # ------------------------------------------------------------------ uploads in parts
+
+    def begin_upload(self, key: str, options: PutOptions = PLAIN) -> Upload:
+        headers = self._new_headers(options.metadata)
+        _, body = self._requests.read(
+            "POST", key, "begin upload of", query={"uploads": ""}, headers=headers
+        )
+        return Upload(key, parse(body, "begin upload of", key).findtext("UploadId") or "")
+
+    def put_part(self, upload: Upload, number: int, data: Data) -> Part:
+        md5 = md5_of(data)
+        query = {"partNumber": str(number), "uploadId": upload.id}
+        headers = {"content-md5": base64_text(md5)}
+        answer, _ = self._requests.read(
+            "PUT", upload.key, "write part of", query=query, headers=headers, body=data
+        )
+        _confirm(answer, md5, {}, "write part of", upload.key)
+        return Part(number, len(data), answer.get("etag", "").strip('"'), md5)
+
+    def list_parts(self, upload: Upload) -> list[Part]:
+        parts: list[Part] = []
+        marker = ""
+        while True:
+            query = {"uploadId": upload.id, "max-parts": str(PAGE_KEYS)}
+            if marker:
+                query["part-number-marker"] = marker
+            _, body = self._requests.read("GET", upload.key, "list parts of", query=query)
+            more, marker = parts_of(parse(body, "list parts of", upload.key))
+            parts += more
+            if not marker:
+                return parts
+
+    def complete_upload(
+        self, upload: Upload, parts: list[Part], options: PutOptions = PLAIN
+    ) -> ObjectStat:
+        document = ET.Element("CompleteMultipartUpload")
+        for part in parts:
+            element = ET.SubElement(document, "Part")
+            ET.SubElement(element, "PartNumber").text = str(part.number)
+            ET.SubElement(element, "ETag").text = f'"{part.reference}"'
+        headers = {"if-none-match": "*"} if options.only_if_absent else {}
+        _, body = self._create(
+            "POST",
+            upload.key,
+            "complete",
+            query={"uploadId": upload.id},
+            headers={**headers, "content-type": "application/xml"},
+            body=ET.tostring(document),
+        )
+        root = parse(body, "complete", upload.key)
+        if root.tag == "Error":  # the status came before the store knew how it would end
+            raise refusal(500, body, "complete", upload.key)
+        size = sum(part.size for part in parts)
+        etag = (root.findtext("ETag") or "").strip('"')
+        return ObjectStat(
+            key=upload.key, size=size, modified_ns=0, etag=etag, metadata=options.metadata
+        )
+
+    def abort_upload(self, upload: Upload) -> None:
+        try:
+            self._requests.read("DELETE", upload.key, "abort", query={"uploadId": upload.id})
+        except StorageError as error:
+            if error.kind is not ErrorKind.NOT_FOUND or isinstance(error, StorageUnavailable):
+                raise
+
+    def list_uploads(self, prefix: str = "") -> Iterator[Upload]:
+        query = {"uploads": "", "prefix": prefix, "encoding-type": "url"}
+        while True:
+            _, body = self._requests.read("GET", "", "list uploads", query=query)
+            uploads, (key, upload_id) = uploads_of(parse(body, "list uploads", prefix))
+            yield from uploads
+            if not key:
+                return
+            query |= {"key-marker": key, "upload-id-marker": upload_id}
+
+    # Inside
+
+    def _create(
+        self,
+        method: str,
+        key: str,
+        deed: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str],
+        body: Data = b"",
+    ) -> tuple[Mapping[str, str], bytes]:
+        """A request that makes an object; the condition that it is new is its only one."""
+        try:
+            return self._requests.read(
+                method, key, deed, query=query or {}, headers=headers, body=body
+            )
+        except StorageError as error:
+            if error.kind is not ErrorKind.STALE or "if-none-match" not in headers:
+                raise
+            raise StorageError(
+                ErrorKind.EXISTS, RetryClass.NEVER, deed, key.encode(), "it exists"
+            ) from error
+
+    def _get(self, key: str, buffer: memoryview, start: int, etag: str) -> int:
+        headers = {"range": f"bytes={start}-{start + len(buffer) - 1}"}
+        if etag:
+            headers["if-match"] = f'"{etag}"'
+        with self._requests.send("GET", key, "read", headers=headers) as answer:
+            came = answer.headers.get("content-range", "")
+            if start and not came.startswith(f"bytes {start}-"):
+                cause = "the service gives no ranges"
+                raise StorageError(
+                    ErrorKind.UNSUPPORTED, RetryClass.NEVER, "read", key.encode(), cause
+                )
+            return answer.read_into(buffer)
+
+    def _empty(self, key: str) -> ObjectStat:
+        found = self.head(key)
+        if found.size:
+            cause = "it was replaced meanwhile"
+            raise StorageError(ErrorKind.STALE, RetryClass.NOW, "read", key.encode(), cause)
+        return found
+
+    def _new_headers(self, metadata: Mapping[str, str]) -> dict[str, str]:
+        named = {METADATA_HEADER + name: value for name, value in metadata.items()}
+        return {**self._new_object_headers, **named}
+
+    def _class_of_copy(self, found: ObjectStat, *, is_itself: bool) -> dict[str, str]:
+        """Tags travel with a copy by themselves; the storage class does not, not even in place."""
+        headers = {TAGS_DIRECTIVE: "REPLACE"} if TAGS_HEADER in self._new_object_headers else {}
+        if not is_itself:
+            return headers
+        headers = {TAGS_DIRECTIVE: "COPY"} if headers else {}
+        return headers | ({CLASS_HEADER: found.storage_class} if found.storage_class else {})
+
+    def _copy_in_parts(
+        self, source: str, found: ObjectStat, key: str, options: PutOptions
+    ) -> ObjectStat:
+        upload = self.begin_upload(key, options)
+        try:
+            step = max(COPY_PART_BYTES, -(-found.size // self.abilities.parts_maximum))
+            parts = [
+                self._copy_part(source, found, upload, number, start, min(start + step, found.size))
+                for number, start in enumerate(range(0, found.size, step), start=1)
+            ]
+            return self.complete_upload(upload, parts, options)
+        except BaseException:
+            self.abort_upload(upload)
+            raise
+
+    def _copy_part(
+        self, source: str, found: ObjectStat, upload: Upload, number: int, start: int, end: int
+    ) -> Part:
+        headers = {
+            "x-amz-copy-source": source,
+            "x-amz-copy-source-if-match": f'"{found.etag}"',
+            "x-amz-copy-source-range": f"bytes={start}-{end - 1}",
+        }
+        query = {"partNumber": str(number), "uploadId": upload.id}
+        _, body = self._requests.read("PUT", upload.key, "copy", query=query, headers=headers)
+        etag = (parse(body, "copy", upload.key).findtext("ETag") or "").strip('"')
+        return Part(number, end - start, etag)
+
+
+def _stat(requests: Requests, key: str) -> ObjectStat:
+    headers, _ = requests.read("HEAD", key, "look at")
+    return stat_of_headers(key, headers, int(headers.get("content-length", "0")))
+
+
+def _listing(
+    prefix: str = "", delimiter: str = "", after: str = "", limit: int = PAGE_KEYS
+) -> dict[str, str]:
+    query = {
+        "list-type": "2",
+        "encoding-type": "url",
+        "prefix": prefix,
+        "max-keys": str(min(limit, PAGE_KEYS)),
+    }
+    if delimiter:
+        query["delimiter"] = delimiter
+    if after:
+        query["start-after"] = after
+    return query
+
+
+def _confirm(
+    answer: Mapping[str, str], md5: bytes, sent: Mapping[str, str], deed: str, key: str
+) -> None:
+    """Compare what the store says it has got. Raises kind `checksum_mismatch`."""
+    found = md5_of_etag(answer.get("etag", "").strip('"'), answer)
+    named = [name for name in sent if name.startswith("x-amz-checksum-")]
+    if (found and found != md5) or any(answer.get(n, sent[n]) != sent[n] for n in named):
+        raise _mismatch(deed, key)
+
+
+def _mismatch(deed: str, key: str) -> StorageError:
+    cause = "the checksum is not that of what was sent"
+    return StorageError(ErrorKind.CHECKSUM_MISMATCH, RetryClass.NOW, deed, key.encode(), cause)

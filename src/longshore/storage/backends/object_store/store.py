@@ -1,0 +1,216 @@
+"""What the parts of one object storage share: the client, names of keys, threads, staged files."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, TypeVar
+
+import msgspec
+import xxhash
+
+from longshore.domain import paths
+from longshore.domain.entry import Entry, EntryKind
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
+from longshore.storage.backends.object_store import metadata as file_metadata
+from longshore.storage.backends.object_store.client import ObjectStat
+from longshore.storage.backends.object_store.keys import (
+    SEPARATOR,
+    has_folder_mark,
+    meant_folder,
+    piece_of,
+)
+from longshore.storage.backends.object_store.names import has_any
+from longshore.storage.backends.object_store.retrying import RetryingClient
+from longshore.storage.handler import StagedFile
+
+LINK_TARGET_BYTES_MAXIMUM: Final = 4096  # no system makes longer symbolic links
+
+THREADS_MAXIMUM: Final = 64
+"""That wait for answers of one storage. The flow of the client decides how many requests are under
+way; those of listings and of big files share them."""
+
+HELD_BYTES_MAXIMUM: Final = 96 * 1024 * 1024
+"""Content of staged files in memory, of one storage; beyond it files go to the store in parts."""
+
+PASSAGES_MAXIMUM: Final = 10_000
+"""Folders on the way to others that are known to be no files; about 2 MB."""
+
+Answer = TypeVar("Answer")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How files lie in the bucket."""
+
+    prefix: str = ""  # of all keys; "" or ending with a slash
+    uid: int  # whose a file is that says nothing about it
+    gid: int
+    reads_metadata: bool = True  # ask for the metadata of each listed object
+
+
+class Store:
+    """One bucket. Its methods may be called by several threads at once."""
+
+    def __init__(self, client: RetryingClient, settings: Settings) -> None:
+        self.client = client
+        self.settings = settings
+        self.abilities = client.abilities
+        self._pool: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+        self._held_bytes = 0
+        self.held: dict[tuple[str, bytes], StagedFile] = {}  # by the folder's key and the name
+        self._passages: set[str] = set()
+        self.name_bytes_maximum = min(paths.NAME_BYTES_MAXIMUM, self.abilities.key_bytes_maximum)
+
+    def close(self) -> None:
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=True, cancel_futures=True)
+        self.client.close()
+
+    # ------------------------------------------------------------------ threads and memory
+
+    def begin(self, call: Callable[..., Answer], *arguments: object) -> Future[Answer]:
+        """Call it in a thread of its own."""
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(THREADS_MAXIMUM, "object-store")
+            return self._pool.submit(call, *arguments)
+
+    def hold(self, size: int) -> bool:
+        """Take room in memory for so many bytes; False when there is none."""
+        with self._lock:
+            if self._held_bytes + size > HELD_BYTES_MAXIMUM:
+                return False
+            self._held_bytes += size
+            return True
+
+    def let_go(self, size: int) -> None:
+        with self._lock:
+            self._held_bytes -= size
+
+    # ------------------------------------------------------------------ keys
+
+    def key(self, folder_key: str, name: bytes, deed: str) -> str:
+        """The key of a name in a folder. Raises kind `name_invalid` if it grows too long."""
+        key = folder_key + piece_of(name, self.abilities.key_rules)
+        size = len(key.encode())
+        if size + len(SEPARATOR) > self.abilities.key_bytes_maximum:
+            cause = f"its key would have {size} bytes, {self.abilities.key_bytes_maximum} fit"
+            raise StorageError(ErrorKind.NAME_INVALID, RetryClass.NEVER, deed, name, cause)
+        return key
+
+    def folder_key(self, parent_key: str, name: bytes, deed: str) -> str:
+        """The key of a folder by the name it is shown under, with the slash at its end."""
+        meant = name
+        if has_folder_mark(name):
+            meant = meant_folder(
+                name, lambda each: self.is_object(self.key(parent_key, each, deed))
+            )
+        return self.key(parent_key, meant, deed) + SEPARATOR
+
+    def marker_key(self, folder_key: str) -> str:
+        return folder_key + self.abilities.folder_marker
+
+    # ------------------------------------------------------------------ objects
+
+    def look(self, key: str) -> ObjectStat | None:
+        """The object, or None if there is none."""
+        try:
+            return self.client.head(key)
+        except StorageUnavailable:
+            raise
+        except StorageError as error:
+            if error.kind is ErrorKind.NOT_FOUND:
+                return None
+            raise
+
+    def is_object(self, key: str) -> bool:
+        return self.look(key) is not None
+
+    def is_folder(self, folder_key: str) -> bool:
+        """Whether anything lies below the key, be it the folder's own marker. The root always is,
+        as long as there is a bucket."""
+        return has_any(self.client, folder_key) or folder_key == self.settings.prefix
+
+    def is_empty(self, folder_key: str) -> bool:
+        """Whether nothing but its own marker lies below the key of a folder."""
+        if any(key.startswith(folder_key) for key, _ in list(self.held)):
+            return False
+        marker = self.marker_key(folder_key)
+        pages = self.client.pages(folder_key, limit=2)
+        return all(stat.key == marker for page in pages for stat in page.objects)
+
+    def make_marker(self, folder_key: str) -> None:
+        """Make the object that keeps a folder that is empty."""
+        self.client.put(self.marker_key(folder_key), b"")
+
+    def is_passage(self, key: str) -> bool:
+        """Whether no object has the key of a folder, without its slash. Believed from then on."""
+        if key in self._passages:
+            return True
+        if self.is_object(key):
+            return False
+        if len(self._passages) >= PASSAGES_MAXIMUM:
+            self._passages.clear()
+        self._passages.add(key)
+        return True
+
+    def discard(self, key: str) -> None:
+        """Remove an object, if it is there."""
+        try:
+            self.client.delete(key)
+        except StorageUnavailable:
+            raise
+        except StorageError as error:
+            if error.kind is not ErrorKind.NOT_FOUND:
+                raise
+
+    # ------------------------------------------------------------------ entries
+
+    def file_entry(self, name: bytes, stat: ObjectStat) -> Entry:
+        """The entry of an object whose metadata is known, or not asked for."""
+        found = file_metadata.decode(stat.metadata or {})
+        kind = found.kind()
+        if kind is EntryKind.FOLDER:
+            kind = EntryKind.FILE  # its key says otherwise
+        target = self._target(stat) if kind is EntryKind.SYMLINK else b""
+        return Entry(
+            name,
+            kind,
+            stat.size,
+            found.full_mode(kind),
+            self.settings.uid if found.uid is None else found.uid,
+            self.settings.gid if found.gid is None else found.gid,
+            stat.modified_ns if found.mtime_ns is None else found.mtime_ns,
+            found.atime_ns or 0,
+            stat.modified_ns,
+            xxhash.xxh3_64_intdigest(stat.etag.encode()) >> 1 if stat.etag else 0,
+            1,
+            target,
+            0,
+            stat.size,
+        )
+
+    def folder_entry(self, name: bytes, folder_key: str) -> Entry:
+        """The entry of a folder that is there, with what its marker says."""
+        marker = self.look(self.marker_key(folder_key))
+        found = file_metadata.decode((marker.metadata or {}) if marker else {})
+        modified_ns = marker.modified_ns if marker else 0
+        return Entry(
+            name,
+            EntryKind.FOLDER,
+            0,
+            found.full_mode(EntryKind.FOLDER),
+            self.settings.uid if found.uid is None else found.uid,
+            self.settings.gid if found.gid is None else found.gid,
+            modified_ns if found.mtime_ns is None else found.mtime_ns,
+            found.atime_ns or 0,
+            modified_ns,
+        )
+
+    def _target(self, stat: ObjectStat) -> bytes:
+        size = min(stat.size, LINK_TARGET_BYTES_MAXIMUM)
+        return bytes(self.client.get_range(stat.key, 0, size, etag=stat.etag)) if size else b""
