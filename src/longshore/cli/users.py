@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longshore.database.connection import Database
 from longshore.domain.errors import LongshoreError
-from longshore.services import users
+
+if TYPE_CHECKING:
+    from longshore.database.connection import Database
 
 app = typer.Typer(help="Add, change, list and remove the users who log in.", no_args_is_help=True)
 
@@ -46,6 +47,8 @@ def add(
     config: ConfigFile = None,
 ) -> None:
     """Add a user."""
+    from longshore.services import users
+
     with _database(data_dir, config) as database:
         password = None if external else _new_password(password_stdin)
         user = users.add(
@@ -62,6 +65,8 @@ def passwd(
     config: ConfigFile = None,
 ) -> None:
     """Give a user another password."""
+    from longshore.services import users
+
     with _database(data_dir, config) as database:
         users.set_password(database, name, _new_password(password_stdin))
     typer.echo(f"changed the password of {name}")
@@ -70,6 +75,8 @@ def passwd(
 @app.command("list")
 def list_(data_dir: DataDir = None, config: ConfigFile = None) -> None:
     """List all users."""
+    from longshore.services import users
+
     with _database(data_dir, config) as database:
         for user in users.everybody(database):
             role = "administrator" if user.administrator else "user"
@@ -81,6 +88,8 @@ def list_(data_dir: DataDir = None, config: ConfigFile = None) -> None:
 @app.command()
 def delete(name: Name, data_dir: DataDir = None, config: ConfigFile = None) -> None:
     """Remove a user who owns nothing, with all API keys."""
+    from longshore.services import users
+
     with _database(data_dir, config) as database:
         users.delete(database, name)
     typer.echo(f"removed {name}")
@@ -94,6 +103,8 @@ def promote(
     config: ConfigFile = None,
 ) -> None:
     """Make a user administrator, or an administrator a user."""
+    from longshore.services import users
+
     with _database(data_dir, config) as database:
         users.set_administrator(database, name, administrator=not demote)
     typer.echo(f"{name} is {'no administrator any more' if demote else 'an administrator'}")

@@ -65,6 +65,11 @@ def test_migrating_twice_changes_nothing(database: Database) -> None:
     migrations.migrate(database)
 
 
+@pytest.mark.parametrize("part", sorted(migrations.PARTS))
+def test_the_newest_migration_is_told_by_the_name_of_its_file(part: str) -> None:
+    assert migrations.head(part) == migrations.scripts(part).get_current_head()
+
+
 def test_a_schema_of_a_newer_version_is_refused(database: Database) -> None:
     with writing(database.state) as connection:
         connection.execute(text("UPDATE alembic_version_state SET version_num = '9999'"))
