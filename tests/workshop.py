@@ -68,6 +68,9 @@ class InProcessExecutor:
     def free(self) -> int:
         return self.count - self._under_way
 
+    def is_busy(self, mover: int) -> bool:
+        return False
+
     def submit(self, order: WorkOrder, *, prefer: int | None = None) -> asyncio.Future[Completion]:
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         future.add_done_callback(self._taken_back)

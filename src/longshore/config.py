@@ -15,6 +15,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from longshore.domain.bandwidth import BANDWIDTH_MAXIMUM, parse_timetable
 from longshore.domain.errors import LongshoreError
+from longshore.domain.segments import SEGMENT_BYTES
 from longshore.domain.storage import SLOTS_MAXIMUM
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -41,6 +42,11 @@ def _setting(
 def _check_log_level(level: str) -> None:
     if level not in LOG_LEVELS:
         raise InvalidConfiguration(f"{level!r} is none of {', '.join(LOG_LEVELS)}")
+
+
+def _check_segment_bytes(size: int) -> None:
+    if size & (size - 1):
+        raise InvalidConfiguration(f"{size} is no power of two")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +93,14 @@ class Config:
     batch_files_maximum: int = _setting(1000, "Files in one batch.", low=1, high=4000)
     batch_bytes_maximum: int = _setting(
         256 * 1024 * 1024, "Bytes in one batch of several files.", low=1
+    )
+    segment_bytes: int = _setting(
+        SEGMENT_BYTES,
+        "A larger file is moved in segments of this size, so that it can be interrupted, and "
+        "shared by several movers; a power of two. Files of more than 10,000 have longer ones.",
+        low=64 * 1024,
+        high=1024 * 1024 * 1024,
+        check=_check_segment_bytes,
     )
     verify_by_reading_back: bool = _setting(
         True, "Read every written file back and compare its checksum before publishing it."

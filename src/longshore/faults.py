@@ -18,7 +18,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -35,6 +35,7 @@ POINTS = (
     "api.job_created",  # committed, the client not answered yet
     "mover.order",  # an order has arrived; the detail is its kind
     "mover.file",  # a small file comes next; the detail is its name in the source
+    "mover.segment",  # a segment of a big file comes next; detail: name in the source:number
     "mover.staged",  # a file is written and verified under its temporary name
     "mover.before_durable",
     "mover.before_publish",
@@ -98,6 +99,13 @@ def at(point: str, detail: bytes = b"") -> None:
     """This point of the program is reached."""
     if _reach is not None:
         _reach(point, detail)
+
+
+def are_watched(points: Collection[str]) -> bool:
+    """Whether anybody may act at one of these points of the program."""
+    if _reach is _reach_all:
+        return any(each.point in points for each in _plan.points)
+    return _reach is not None
 
 
 def install(reach: Reach | None) -> None:

@@ -21,6 +21,7 @@ WORK_IDS = "work"
 class WorkState(IntEnum):
     READY = 1
     HELD = 2  # waits until everything before it is finished
+    WAITING = 3  # waits for other items that belong to it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class NewWork:
     payload: bytes
     state: WorkState = WorkState.READY
     attempts: int = 0
+    parent_id: int | None = None  # the item that it belongs to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class WorkItem:
     files: int
     size: int
     payload: bytes
+    parent_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,7 @@ def add_work(connection: Connection, execution_id: int, items: Sequence[NewWork]
             files=item.files,
             size=item.size,
             payload=item.payload,
+            parent_id=item.parent_id,
         )
         for index, item in enumerate(items)
     ]
@@ -96,6 +100,7 @@ def _row(item: WorkItem) -> dict[str, object]:
         "files": item.files,
         "bytes": item.size,
         "payload": item.payload,
+        "parent_id": item.parent_id,
     }
 
 
@@ -110,6 +115,26 @@ def replace_work(connection: Connection, item: WorkItem) -> bool:
     values = {name: value for name, value in _row(item).items() if name != "id"}
     changed = connection.execute(update(work).where(work.c.id == item.id).values(values))
     return changed.rowcount == 1
+
+
+def read_work(connection: Connection, work_id: int) -> WorkItem | None:
+    """The item as the journal has it; None when it is not there any more."""
+    row = connection.execute(select(work).where(work.c.id == work_id)).one_or_none()
+    return _item(row) if row is not None else None
+
+
+def parts_left(connection: Connection, parent_id: int) -> int:
+    """How many items belong to this one."""
+    query = select(func.count()).where(work.c.parent_id == parent_id)
+    return connection.execute(query).scalar_one()
+
+
+def remove_parts(connection: Connection, parent_id: int, *, but: Iterable[int]) -> list[int]:
+    """Take out what belongs to the item, except the given ones; the ids of what was there."""
+    chosen = (work.c.parent_id == parent_id, work.c.id.not_in(list(but)))
+    found = list(connection.execute(select(work.c.id).where(*chosen)).scalars())
+    connection.execute(delete(work).where(*chosen))
+    return found
 
 
 def remove_all_work(connection: Connection, execution_id: int, kinds: Iterable[int]) -> None:
@@ -199,6 +224,7 @@ def _item(row: Row[tuple[object, ...]]) -> WorkItem:
         files=row.files,
         size=row.bytes,
         payload=bytes(row.payload),
+        parent_id=row.parent_id,
     )
 
 

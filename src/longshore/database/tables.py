@@ -511,9 +511,16 @@ work = Table(
     Column("files", Integer, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("payload", LargeBinary, nullable=False),  # opaque to the controller
+    Column("parent_id", BigInteger),  # of a part: the item of the file that it belongs to
     sqlite_autoincrement=True,
 )
 Index("ix_work_queue", work.c.execution_id, work.c.state, work.c.kind, work.c.id)
+Index(
+    "ix_work_parts",
+    work.c.parent_id,
+    sqlite_where=work.c.parent_id.is_not(None),
+    postgresql_where=work.c.parent_id.is_not(None),
+)
 
 counters = Table(
     "counters",
@@ -580,7 +587,7 @@ nodes = Table(
     Column("atime_ns", BigInteger, nullable=False),
     Column("ctime_ns", BigInteger, nullable=False),
     Column("link_target", LargeBinary),
-    Column("state", SmallInteger, nullable=False),  # database.catalogue.NodeState
+    Column("state", SmallInteger, nullable=False),  # database.node_rows.NodeState
     Column("lost", LargeBinary),  # domain.fidelity.Unkept: what a copy of the folder does not bear
     UniqueConstraint("parent_id", "name"),
 )

@@ -129,6 +129,7 @@ def admit(
         slice_seconds=config.slice_seconds,
         batch_files=config.batch_files_maximum,
         batch_bytes=config.batch_bytes_maximum,
+        segment_bytes=config.segment_bytes,
         action=action,
         verify_from_medium=config.verify_from_medium,
         soft_erase=_is_on(options, OptionType.SOFT_ERASE),

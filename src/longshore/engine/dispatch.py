@@ -14,9 +14,16 @@ from longshore.engine.credentials import Credentials
 from longshore.engine.executors import Completion, Executor, MoverDied
 from longshore.engine.floor import Floor
 from longshore.engine.limits import LIMITED_KINDS, Limits, rates_of
-from longshore.engine.run import ITEMS_IN_MEMORY, Run
+from longshore.engine.run import ITEMS_IN_MEMORY, May, Run
 from longshore.engine.settling import Returned
-from longshore.pipeline.messages import CopyReply, FileReply, Owed, WorkKind, WorkOrder
+from longshore.pipeline.messages import (
+    CopyReply,
+    FileReply,
+    Owed,
+    PartReply,
+    WorkKind,
+    WorkOrder,
+)
 
 FOREVER = 3600.0  # seconds; nothing is due before something else happens
 
@@ -86,7 +93,7 @@ class Dispatcher:
                 continue  # one after the other, so that a folder comes after those inside it
             if kind in LIMITED_KINDS and self._shares(run) is None:
                 continue  # all of some bandwidth limit is given away
-            item = run.take(kind, now) or self._from_journal(run, kind, now)
+            item = run.take(kind, now, self._may(run)) or self._from_journal(run, kind, now)
             if item is not None:
                 return item
         return None
@@ -111,7 +118,14 @@ class Dispatcher:
                 newest_first=kind is WorkKind.PRUNE,
             )
         queue.items.extend(items)
-        return run.take(kind, now)
+        return run.take(kind, now, self._may(run))
+
+    def _may(self, run: Run) -> May:
+        """An item whose mover remembers how far it is waits for that mover, which a slice ends."""
+        return lambda item: not (run.is_bound(item) and self._is_busy(run.movers.get(item.id)))
+
+    def _is_busy(self, mover: int | None) -> bool:
+        return mover is not None and self.executor.is_busy(mover)
 
     def _shares(self, run: Run) -> Shares | None:
         return self.limits.shares(run, self.executor.free())
@@ -129,7 +143,7 @@ class Dispatcher:
         )
         self.limits.bandwidth.give(item.id, shares)
         run.dispatched(item)
-        future = self.executor.submit(order, prefer=run.movers.get(item.id))
+        future = self.executor.submit(order, prefer=run.mover_wanted(item))
         future.add_done_callback(lambda done: self._take_back(run, item, done))
 
     def _take_back(self, run: Run, item: WorkItem, done: asyncio.Future[Completion]) -> None:
@@ -147,7 +161,9 @@ class Dispatcher:
 def _owed(completion: Completion | MoverDied) -> Callable[[Limited], float]:
     """The bytes that the order has moved beyond its share of a limit."""
     owed: Owed | None = None
-    if isinstance(completion, Completion) and isinstance(completion.reply, CopyReply | FileReply):
+    if isinstance(completion, Completion) and isinstance(
+        completion.reply, CopyReply | FileReply | PartReply
+    ):
         owed = completion.reply.owed
     if owed is None:
         return lambda _: 0.0

@@ -189,9 +189,11 @@ def begin_cleaning(floor: Floor, run: Run) -> None:
     with floor.journal() as connection:
         if not run.recovered:
             journal.remove_work_but(connection, run.execution_id, WorkKind.COPY, run.begun)
-        others = set(WorkKind) - {WorkKind.COPY, WorkKind.CLEAN, WorkKind.LINKS}
+        staging = (WorkKind.COPY, WorkKind.FINISH)
+        others = set(WorkKind) - {*staging, WorkKind.CLEAN, WorkKind.LINKS}
         journal.remove_all_work(connection, run.execution_id, others)
-        journal.change_kind(connection, run.execution_id, WorkKind.COPY, WorkKind.CLEAN)
+        for kind in staging:
+            journal.change_kind(connection, run.execution_id, kind, WorkKind.CLEAN)
         journal.release_held(connection, run.execution_id, WorkKind.LINKS)
         counts = journal.work_counts(connection, run.execution_id)
     for queue in run.queues.values():

@@ -16,7 +16,7 @@ from longshore.pipeline.messages import ExecutionPlan, Rates, StorageRate, WorkK
 
 LIMITS_SECONDS = 0.25  # how old what is known of the limits may be
 
-LIMITED_KINDS = frozenset({WorkKind.COPY, WorkKind.CHECK})
+LIMITED_KINDS = frozenset({WorkKind.COPY, WorkKind.PART, WorkKind.FINISH, WorkKind.CHECK})
 """Kinds of work that read or write content, so that bandwidth limits hold them back."""
 
 

@@ -6,6 +6,7 @@ The journal is the truth; this is what the controller remembers of it between tw
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -23,6 +24,9 @@ HELD_PHASES = (WorkKind.LINKS, WorkKind.RELEASE, WorkKind.FOLDERS, WorkKind.PRUN
 """Work that waits until all other is finished, in the order in which it follows."""
 
 
+May = Callable[[WorkItem], bool]
+
+
 class Wish(Enum):
     """What shall become of the run once nothing is under way any more."""
 
@@ -38,6 +42,10 @@ class Queue:
 
     count: int = 0  # in the journal, those under way included
     items: deque[WorkItem] = field(default_factory=deque)
+
+    def drop(self, ids: set[int]) -> None:
+        """Forget these items, if they are in memory."""
+        self.items = deque(item for item in self.items if item.id not in ids)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,6 +69,8 @@ class Run:
     under_way: dict[int, WorkItem] = field(default_factory=dict)
     begun: set[int] = field(default_factory=set)  # dispatched before: not fresh any more
     movers: dict[int, int] = field(default_factory=dict)  # work id -> mover that had it last
+    followed: dict[int, int] = field(default_factory=dict)
+    """Work id of a big file in parts -> segments that its mover has verified from its start."""
     not_before: dict[int, float] = field(default_factory=dict)  # work id -> when to try again
     recovered: bool = False  # taken over from an earlier controller: nothing is known to be fresh
     cleaning: bool = False
@@ -88,10 +98,14 @@ class Run:
         if self.cleaning:
             return [WorkKind.CLEAN, WorkKind.LINKS]
         either = (WorkKind.ERASE, WorkKind.CHECK, WorkKind.SPEEDTEST, WorkKind.CLEAN)
-        order = [WorkKind.COPY, WorkKind.SCAN, *either, *HELD_PHASES]
-        if self.queues[WorkKind.COPY].count < BACKLOG_PER_MOVER * movers:
-            order[:2] = [WorkKind.SCAN, WorkKind.COPY]
-        return [WorkKind.LOOK, *order]  # short, and batches wait for it
+        # Parts before the next file: what is begun ends soon, and few files are open at once.
+        copying = [WorkKind.PART, WorkKind.COPY]
+        if sum(self.queues[kind].count for kind in copying) < BACKLOG_PER_MOVER * movers:
+            order = [WorkKind.SCAN, *copying]
+        else:
+            order = [*copying, WorkKind.SCAN]
+        # Looking is short, and batches wait for it; what was just written is read back from memory.
+        return [WorkKind.LOOK, WorkKind.FINISH, *order, *either, *HELD_PHASES]
 
     def is_finished(self) -> bool:
         return not self.under_way and not any(self.held.values()) and not self.unfinished()
@@ -133,22 +147,59 @@ class Run:
         """The item has left the journal."""
         self.under_way.pop(item.id, None)
         self.queues[WorkKind(item.kind)].count -= 1
-        for kept in (self.not_before, self.movers):
-            kept.pop(item.id, None)
-        self.begun.discard(item.id)
+        self._forget(item.id)
 
-    def take(self, kind: WorkKind, now: float) -> WorkItem | None:
+    def came_back(self, item: WorkItem) -> None:
+        """The item is not under way any more; `place` says what has become of it."""
+        self.under_way.pop(item.id, None)
+        self.queues[WorkKind(item.kind)].count -= 1
+
+    def place(self, item: WorkItem, *, counted: bool) -> None:
+        """A file's item is in the journal like this now. `counted`: as ready, until now."""
+        if item.id in self.under_way:
+            return  # its reply is still to come
+        queue = self.queues[WorkKind(item.kind)]
+        if counted:
+            queue.count -= 1
+            queue.drop({item.id})
+        if item.state is WorkState.READY:
+            queue.count += 1
+            queue.items.append(item)
+
+    def forget_parts(self, ids: list[int]) -> None:
+        """These parts, which no mover is at work on, have left the journal."""
+        queue = self.queues[WorkKind.PART]
+        queue.count -= len(ids)
+        queue.drop(set(ids))
+        for work_id in ids:
+            self._forget(work_id)
+
+    def take(self, kind: WorkKind, now: float, may: May = lambda _: True) -> WorkItem | None:
         """The next item in memory that may be tried now."""
         queue = self.queues[kind].items
         for _ in range(len(queue)):
             item = queue.popleft()
-            if self.not_before.get(item.id, 0.0) <= now:
+            if self.not_before.get(item.id, 0.0) <= now and may(item):
                 return item
             queue.append(item)
         return None
 
+    def mover_wanted(self, item: WorkItem) -> int | None:
+        """The mover that has the item's pass over its file, or its open folder, in memory."""
+        known = self.movers.get(item.id)
+        return known if known is not None else self.movers.get(item.parent_id or 0)
+
+    def is_bound(self, item: WorkItem) -> bool:
+        """Whether another mover would have to begin from the start of the file."""
+        return bool(self.followed.get(item.id))
+
     def is_fresh(self, item: WorkItem) -> bool:
         return not self.recovered and item.id not in self.begun
+
+    def _forget(self, work_id: int) -> None:
+        for kept in (self.not_before, self.movers, self.followed):
+            kept.pop(work_id, None)
+        self.begun.discard(work_id)
 
     def _under_way_of(self, kind: int) -> int:
         return sum(item.kind == kind for item in self.under_way.values())

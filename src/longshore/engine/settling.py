@@ -23,6 +23,7 @@ from longshore.engine import cache_cleaning, incremental, restoring
 from longshore.engine.executors import Completion, MoverDied
 from longshore.engine.floor import Floor
 from longshore.engine.hooking import tell_results
+from longshore.engine.parts import Parts
 from longshore.engine.recording import Recorder
 from longshore.engine.releasing import held_everywhere
 from longshore.engine.run import Run, Wish
@@ -36,6 +37,7 @@ from longshore.pipeline.messages import (
     LookReply,
     LookWork,
     PackedWork,
+    PartReply,
     PruneReply,
     Record,
     ReleaseReply,
@@ -93,7 +95,9 @@ class _Settling:
         if isinstance(reply, ScanReply):
             return self._scanned(reply)
         if isinstance(reply, CopyReply):
-            return self._copied(reply)
+            return self._copied(reply) if reply.shared is None else self._shared(reply)
+        if isinstance(reply, PartReply):
+            return self._parts().part_returned(self.item, reply, completion.mover) or self._gone
         if isinstance(reply, FileReply):
             return self._done_in_place(reply)
         if isinstance(reply, SpeedReply):
@@ -301,6 +305,12 @@ class _Settling:
 
         return learn
 
+    def _shared(self, reply: CopyReply) -> AfterCommit:
+        return self._parts().returned(self.item, reply) or self._gone
+
+    def _parts(self) -> Parts:
+        return Parts(self.floor, self.connection, self.run)
+
     def _settled_folders(self, reply: FolderReply) -> AfterCommit:
         then = self._replace(reply.remaining)
         if then == self._gone:
@@ -359,6 +369,12 @@ class _Settling:
     # ------------------------------------------------------------------ deaths
 
     def _mover_died(self, death: MoverDied) -> AfterCommit:
+        if self.item.kind == WorkKind.PART:
+            then = self._parts().died_on_part(self.item, str(death), DEATHS_MAXIMUM)
+            return then or self._gone
+        if self.item.kind == WorkKind.FINISH:
+            then = self._parts().died_on_file(self.item, str(death), DEATHS_MAXIMUM)
+            return then or self._split(replace(self.item, attempts=DEATHS_MAXIMUM), death)
         item = replace(self.item, attempts=self.item.attempts + 1)
         if item.attempts < DEATHS_MAXIMUM:
             kept = journal.replace_work(self.connection, item)
@@ -458,7 +474,7 @@ def _note(floor: Floor, returned: Returned) -> None:
             run.wish, run.ending, run.reason = Wish.STOP, Event.FINISH_ERROR, reply.gave_up
         if reply.log:
             _append_log(floor, run, reply.log, "info")
-    elif isinstance(reply, CopyReply | FolderReply | ReleaseReply | FileReply):
+    elif isinstance(reply, CopyReply | PartReply | FolderReply | ReleaseReply | FileReply):
         if isinstance(reply, ReleaseReply):
             _append_log(floor, run, reply.kept, "warning")
         fresh = [text for text in reply.warnings if text not in run.warnings_told]

@@ -1,29 +1,33 @@
-"""Moving one big file, segment by segment, so that a slice, a pause or a crash can come between.
+"""Moving one big file, so that a slice, a pause or a crash can come between two segments.
 
+    begin:    look at what stands there, link, stage the file, fix its source entry
     transfer: each missing segment is read, hashed and written; its digest goes into the journal
-    verify:   the staged file is read back from the start, every segment compared with its digest;
-              this pass makes the checksums of the whole file, too
+    verify:   the staged file is read back in order, every segment compared with its digest;
+              this pass makes the checksums of the whole file, too (see `passes`)
     publish:  as for small files
 
-The hashes of the verification live in this mover's memory between two slices: another mover, or
-this one after a crash, begins the verification again, never the transfer.
+A file of many segments is given out in parts once it has begun: several movers transfer it at the
+same time (see `sharing` and `parts`), and its own item only verifies and publishes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import xxhash
+import msgspec
 
-from longshore.domain import paths
-from longshore.domain.entry import Entry
-from longshore.domain.errors import ErrorKind, Side, Stage, StorageError, StorageUnavailable
+from longshore.domain.errors import (
+    ErrorKind,
+    FileFailure,
+    Side,
+    StorageError,
+    StorageUnavailable,
+)
 from longshore.domain.outcome import Outcome
-from longshore.pipeline import content, copying, links
-from longshore.pipeline.content import Where, Written, check_unchanged
-from longshore.pipeline.hashing import Hasher
-from longshore.pipeline.keeping import keep, original, without_link
+from longshore.domain.segments import Layout, segment_bytes
+from longshore.pipeline import content, copying, passes
+from longshore.pipeline.content import check_unchanged
+from longshore.pipeline.finishing import Finisher
 from longshore.pipeline.messages import (
     CopyGroup,
     CopyMode,
@@ -34,28 +38,26 @@ from longshore.pipeline.messages import (
     PlannedFile,
     Record,
     Segments,
+    Shared,
     encode,
 )
-from longshore.pipeline.packing import SEGMENT_BYTES
-from longshore.pipeline.planning import by_rule, identical
-from longshore.pipeline.publish import publish
-from longshore.pipeline.published import OUTCOMES, final_names, look, look_first
+from longshore.pipeline.passes import Found
+from longshore.pipeline.planning import by_rule
+from longshore.pipeline.published import look
+from longshore.pipeline.recognising import Link, Recogniser
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
-from longshore.pipeline.transfer import Finished, Staged, check_expected
+from longshore.pipeline.transfer import Finished
+from longshore.pipeline.writing import (
+    Writer,
+    carries,
+    changed,
+    is_same_file,
+    part_segments,
+    take_pass,
+    with_attempt,
+    written_without_gap,
+)
 from longshore.storage.handler import Folder, SourceFile, StagedFile
-
-VERIFICATIONS_KEPT = 16  # unfinished read-backs a mover remembers; the oldest is begun again
-
-Read = Callable[[memoryview, int], int]
-
-
-@dataclass(slots=True)
-class Verification:
-    """A read-back under way: everything before `offset` is as it should be."""
-
-    key: tuple[object, ...]  # what is read, and against what
-    hasher: Hasher
-    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,13 @@ class Unfinished:
     """The slice has ended; this is how far the file is."""
 
     big: Segments | None
+    begun: bool = False  # just now, so that its parts can be given out
 
 
 def run(work: CopyWork, toolbox: Toolbox) -> CopyReply:
     """One slice of the one file of this work item."""
-    return _Slice(toolbox, work.groups[0], work.groups[0].files[0]).run(work.big)
+    group = work.groups[0]
+    return _Slice(toolbox, group, group.files[0], work.big).run()
 
 
 @dataclass(slots=True)
@@ -75,45 +79,73 @@ class _Slice:
     toolbox: Toolbox
     group: CopyGroup
     planned: PlannedFile
-    where: Where = field(default_factory=Where)
-    bytes_copied: int = 0
-    linkable: bool = True  # as far as is known
+    big: Segments | None
+    writer: Writer = field(init=False)
+    followed: int = 0
 
-    def run(self, big: Segments | None) -> CopyReply:
+    def __post_init__(self) -> None:
+        self.writer = Writer(self.toolbox, self.group, self.planned, content.Where())
+
+    def run(self) -> CopyReply:
         try:
-            result = self._advance(big)
+            failure = self._settle_failure()
+            if failure is not None:
+                return self._failed(failure)
+            result = self._advance()
         except StorageUnavailable as error:
             lost = copying.lost_storage(error, self.group.source, self.toolbox)
-            return self._reply([], self._rest(self.planned, big), lost=lost)
+            return self._unfinished(Unfinished(self.big), lost=lost)
         except StorageError as error:
             return self._after_error(error)
         if isinstance(result, Unfinished):
-            return self._reply([], self._rest(self.planned, result.big))
+            return self._unfinished(result)
         return self._reply([copying.record_of(self.group, self.planned, result, self.toolbox)])
 
-    def _after_error(self, error: StorageError) -> CopyReply:
-        failure = failure_of(error, self.where.stage, self.where.side)
-        self.toolbox.verifications.pop(self.toolbox.work_id, None)
-        attempts = self.planned.attempts + 1
-        if may_try_again(error) and attempts < copying.ATTEMPTS_MAXIMUM:
-            again = PlannedFile(
-                self.planned.place,
-                self.planned.entry,
-                self.planned.target_name,
-                self.planned.mode,
-                attempts,
-            )
-            pause = copying.pause_seconds(self.planned.attempts, self.toolbox)
-            return self._reply([], self._rest(again, None), retry_after_seconds=pause)
+    def _settle_failure(self) -> FileFailure | None:
+        """What to give the file up for. One that is to begin again loses what was staged."""
+        big = self.big
+        if big is None or big.failure is None:
+            return None
         self._drop_staged()
+        self.big = None
+        return None if big.again else big.failure
+
+    # ------------------------------------------------------------------ replies
+
+    def _after_error(self, error: StorageError) -> CopyReply:
+        where = self.writer.where
+        failure = failure_of(error, where.stage, where.side)
+        passes.forget(self.writer.temporary_name, self.toolbox)
+        again = may_try_again(error)
+        pause = copying.pause_seconds(self.planned.attempts, self.toolbox)
+        if self._is_shared():
+            shared = Shared(failure=failure, again=again)
+            return self._reply([], shared=shared, retry_after_seconds=pause)
+        if not again or self.planned.attempts + 1 >= copying.ATTEMPTS_MAXIMUM:
+            self._drop_staged()
+            return self._failed(failure)
+        if self.big is not None and self.big.token:
+            self._drop_staged()
+        rest = self._rest(with_attempt(self.planned), None)
+        return self._reply([], rest, retry_after_seconds=pause)
+
+    def _failed(self, failure: FileFailure) -> CopyReply:
         result = Finished(entry=self.planned.entry, outcome=Outcome.FAILED, failure=failure)
         return self._reply([copying.record_of(self.group, self.planned, result, self.toolbox)])
+
+    def _unfinished(self, left: Unfinished, *, lost: Lost | None = None) -> CopyReply:
+        if left.begun:
+            return self._reply([], self._rest(self.planned, left.big), shared=Shared())
+        if left.big is not None and left.big.part_segments:
+            return self._reply([], shared=Shared(followed=self.followed), lost=lost)
+        return self._reply([], self._rest(self.planned, left.big), lost=lost)
 
     def _reply(
         self,
         records: list[Record],
         rest: PackedWork | None = None,
         *,
+        shared: Shared | None = None,
         retry_after_seconds: float = 0.0,
         lost: Lost | None = None,
     ) -> CopyReply:
@@ -121,287 +153,144 @@ class _Slice:
         return CopyReply(
             records=records,
             remaining=rest,
-            bytes_copied=self.bytes_copied,
+            bytes_copied=self.writer.bytes_copied,
             size_change=change,
             retry_after_seconds=retry_after_seconds,
             warnings=self.toolbox.warnings,
             lost=lost,
+            shared=shared,
         )
 
     def _rest(self, planned: PlannedFile, big: Segments | None) -> PackedWork:
-        group = CopyGroup(self.group.source, self.group.folder, self.group.target, [planned])
+        group = msgspec.structs.replace(self.group, files=[planned])
         return PackedWork(1, planned.entry.size, encode(CopyWork([group], big)))
 
     # ------------------------------------------------------------------ the way of the file
 
-    def _advance(self, big: Segments | None) -> Finished | Unfinished:
-        toolbox, group = self.toolbox, self.group
+    def _advance(self) -> Finished | Unfinished:
+        toolbox, group, where = self.toolbox, self.group, self.writer.where
         with toolbox.sources[group.source].open_folder(group.folder) as source:
-            self.where.side = Side.DESTINATION
+            where.side = Side.DESTINATION
             destination = toolbox.destination_of(group.source)
             with destination.open_folder(group.target, create=True) as target:
-                self.where.side = Side.SOURCE
+                where.side = Side.SOURCE
                 with source.open(self.planned.entry.name) as reader:
-                    return self._advance_opened(big, reader, target)
+                    return self._advance_opened(reader, target)
 
-    def _advance_opened(
-        self, big: Segments | None, reader: SourceFile, target: Folder
-    ) -> Finished | Unfinished:
+    def _advance_opened(self, reader: SourceFile, target: Folder) -> Finished | Unfinished:
         entry = reader.stat()
-        if big is not None and not _same_file(big.source, entry):
-            big = None  # the source was changed meanwhile: begin again with what it is now
-        mode = self.planned.mode
-        if mode is CopyMode.CHECK:
-            seen = look_first(self.planned, self.group.source, target, self.toolbox)
-            if isinstance(seen, Outcome):
-                return Finished(entry=entry, outcome=seen)
-            mode = seen
-        if not (big and big.digests):
-            settled = self._settle_standing(reader, entry, target, mode)
-            if isinstance(settled, Finished | Unfinished):
-                return settled
-            mode = settled
-        elif mode is CopyMode.COMPARE:
-            mode = _rule_mode(self.toolbox)
-        linked = self._link(big, reader, entry, mode, target)
+        present = Recogniser(self.writer, reader, entry, target)
+        if self.big is None:
+            begun = self._begin(present)
+            if not isinstance(begun, Segments):
+                return begun
+            self.big = begun
+            if begun.part_segments or begun.token:
+                # Nothing is written before the journal knows of it.
+                return Unfinished(begun, begun=bool(begun.part_segments))
+        elif not is_same_file(self.big.source, entry):
+            raise changed(self.writer.path)
+        elif not self.big.part_segments:
+            linked = self._link(present, self._mode_of(self.big))
+            if linked is not None:
+                return linked
+        return self._go_on(self.big, present)
+
+    def _begin(self, present: Recogniser) -> Segments | Finished | Unfinished:
+        """Stage the file, unless what stands there already settles it."""
+        mode = present.settle()
+        if mode is None:
+            return Unfinished(None)
+        if isinstance(mode, Finished):
+            return mode
+        linked = self._link(present, mode)
         if linked is not None:
             return linked
-        return self._copy(big or Segments(entry, []), mode, reader, entry, target)
+        entry, toolbox = present.entry, self.toolbox
+        length = segment_bytes(entry.size, toolbox.plan.segment_bytes)
+        self.writer.where.side = Side.DESTINATION
+        with self.writer.stage(
+            present.target, present.reader, entry, token=b"", resume=False
+        ) as file:
+            token = file.token()
+        return Segments(
+            source=entry,
+            digests=[],
+            segment_bytes=length,
+            begun_ns=toolbox.time_ns(),
+            token=token,
+            part_segments=part_segments(Layout(entry.size, length), self.group.source, toolbox),
+            mode=mode,
+        )
 
-    def _settle_standing(
-        self, reader: SourceFile, entry: Entry, target: Folder, mode: CopyMode
-    ) -> Finished | Unfinished | CopyMode:
-        """Look for the finished file at the destination; else how it is to be copied."""
-        resolution = self.toolbox.resolution_of(self.group.source)
-        compare = mode is CopyMode.COMPARE
-        for name in final_names(self.planned.target_name, CopyMode.NEW if compare else mode):
-            standing = look(target, name)
-            if standing is None:
-                break
-            if not (identical(entry, standing, resolution) or compare):
-                continue
-            hasher = self._compare(reader, entry, target, name, standing)
-            if hasher == "unfinished":
-                return Unfinished(None)
-            if isinstance(hasher, Hasher):
-                return Finished(
-                    entry=entry,
-                    outcome=OUTCOMES.get(mode, Outcome.IDENTICAL),
-                    target_name=name,
-                    xxh3_128=hasher.xxh3_128(),
-                    checksum=hasher.checksum(),
-                )
-        if not compare:
-            return mode
-        decided = by_rule(self.toolbox.plan.conflict)
-        return Finished(entry=entry, outcome=decided) if isinstance(decided, Outcome) else decided
+    def _mode_of(self, big: Segments) -> CopyMode:
+        mode = big.mode or self.planned.mode
+        if mode in {CopyMode.COMPARE, CopyMode.CHECK}:  # begun by an earlier version
+            decided = by_rule(self.toolbox.plan.conflict)
+            return decided if isinstance(decided, CopyMode) else CopyMode.NEW
+        return mode
 
-    def _compare(
-        self, reader: SourceFile, entry: Entry, target: Folder, name: bytes, standing: Entry
-    ) -> Hasher | str:
-        """The hashes if both files are equal, "different", or "unfinished" for this slice."""
-        key = ("compare", name, entry.size, entry.mtime_ns, standing.identity, standing.mtime_ns)
-        with target.open(name) as existing:
+    def _link(self, present: Recogniser, mode: CopyMode) -> Finished | Unfinished | None:
+        """Publish the file as a further name of one that was copied; None if there is none."""
+        link = present.link()
+        if link is Found.UNFINISHED:
+            return Unfinished(self.big)
+        if not isinstance(link, Link):
+            return None
+        self._drop_staged()
+        return self._finisher(present, mode).publish_link(link)
 
-            def expected(index: int) -> bytes:
-                return self._digest(reader.read_into, index, entry.size, lambda _: None)
-
-            return self._check(key, existing.read_into, entry.size, expected)
-
-    def _copy(
-        self, big: Segments, mode: CopyMode, reader: SourceFile, entry: Entry, target: Folder
-    ) -> Finished | Unfinished:
-        toolbox = self.toolbox
-        temporary = self._temporary_name()
-        self.where.side = Side.DESTINATION
-        with target.stage(temporary, size=entry.size, resume=bool(big.digests)) as file:
-            done = self._transfer(big, reader, entry, file)
-            big = Segments(big.source, done)
-            if len(done) < _segments(entry.size):
+    def _go_on(self, big: Segments, present: Recogniser) -> Finished | Unfinished:
+        writer, reader, target = self.writer, present.reader, present.target
+        finisher = self._finisher(present, self._mode_of(big))
+        if _is_complete(big) and look(target, writer.temporary_name) is None:
+            found = present.published(big, finisher.mode)
+            if found is Found.UNFINISHED:
                 return Unfinished(big)
-            self.where.side = Side.SOURCE
-            check_unchanged(reader, big.source, paths.join(self.group.folder, entry.name))
-            self.where = Where(Stage.VERIFY, Side.DESTINATION)
-            hasher = self._read_back(big, file, entry.size)
+            if isinstance(found, Finished):
+                self.toolbox.make_durable({self.group.source})
+                return found
+        writer.where.side = Side.DESTINATION
+        with writer.stage(target, reader, big.source, token=big.token, resume=True) as file:
+            if not big.part_segments:
+                big = self.big = self._transfer(big, reader, file)
+                if not _is_complete(big):
+                    return Unfinished(big)
+            if _is_complete(big):
+                writer.where.side = Side.SOURCE
+                check_unchanged(reader, big.source, writer.path)
+            hasher = finisher.verify(big, reader, file)
+            self.followed = finisher.followed
             if hasher is None:
                 return Unfinished(big)
-            path = paths.join(self.group.folder, entry.name)
-            check_expected(self.planned, hasher.xxh3_128(), path, self.where)
-            kept = original(entry, reader.attributes(), self.planned.unkept)
-            lost = keep(file.set_metadata, *kept, toolbox)
-        if entry.links > 1:
-            anchored = self._anchor(entry, paths.join(target.path, temporary))
-            if anchored is links.Anchored.TAKEN:
-                return Unfinished(None)  # to be linked in the next slice
-            if anchored is links.Anchored.IMPOSSIBLE:
-                lost = without_link(lost, toolbox)
-        return self._publish(file, _written(entry, hasher, lost), mode, target)
+            written = finisher.describe(reader, file, hasher)
+        # Not published when it is to be linked in the next slice.
+        return finisher.publish(file, written) or Unfinished(None)
 
-    def _anchor(self, entry: Entry, staged_path: bytes) -> links.Anchored | None:
-        """Let the further names of the file share the staged one; None if it need not be."""
-        source = self.group.source
-        if not self.linkable:
-            return links.Anchored.IMPOSSIBLE
-        if links.are_kept(entry, source, self.toolbox):
-            # Before anybody may link to it: what an anchor holds survives a loss of power.
-            self.toolbox.make_durable({source})
-            anchor = links.anchor_of(entry, source, self.toolbox)
-            return links.make_anchor(staged_path, anchor, self.toolbox)
-        lost = links.are_lost(entry, source, self.toolbox)
-        return links.Anchored.IMPOSSIBLE if lost else None
+    def _finisher(self, present: Recogniser, mode: CopyMode) -> Finisher:
+        return Finisher(self.writer, mode, present.entry, present.target, present.linkable)
 
-    def _publish(
-        self, file: StagedFile, written: Written, mode: CopyMode, target: Folder
-    ) -> Finished:
-        self.where.stage = Stage.PUBLISH
-        staged = Staged(
-            group=self.group,
-            planned=self.planned,
-            mode=mode,
-            target=target,
-            file=file,
-            written=written,
-            bytes_copied=0,
-        )
-        self.toolbox.make_durable({self.group.source})
-        result = publish(staged, self.toolbox)
-        self.toolbox.make_durable({self.group.source})
-        return result
+    def _transfer(self, big: Segments, reader: SourceFile, file: StagedFile) -> Segments:
+        """Write the segments that are missing, all by this mover, until the slice ends."""
+        writer = self.writer
+        missing = range(len(big.digests), Layout(big.source.size, big.segment_bytes).count)
+        if carries(self.group.source, self.toolbox):
+            writer.carried = take_pass(writer.temporary_name, big, self.toolbox)
+        digests = writer.write(reader, file, big, missing)
+        if writer.carried is not None and len(digests) < len(missing):
+            passes.keep(writer.temporary_name, writer.carried, self.toolbox)
+        return msgspec.structs.replace(big, digests=big.digests + digests)
 
-    def _link(
-        self,
-        big: Segments | None,
-        reader: SourceFile,
-        entry: Entry,
-        mode: CopyMode,
-        target: Folder,
-    ) -> Finished | Unfinished | None:
-        """Publish the file as a further name of one that was copied; None if there is none."""
-        toolbox = self.toolbox
-        if not links.are_kept(entry, self.group.source, toolbox):
-            return None
-        anchor = links.anchor_of(entry, self.group.source, toolbox)
-        self.where.side = Side.DESTINATION
-        with links.open_folder(anchor, toolbox) as folder:
-            standing = look(folder, anchor.name)
-            if standing is None:
-                return None
-            # Not the name of the staged file: that may be half copied, and has to stay so.
-            temporary = links.link_name(self._temporary_name())
-            file = links.link_to(anchor, target, temporary, toolbox)
-            self.linkable = file is not None
-            if file is None:
-                return None
-            hasher = self._compare(reader, entry, folder, anchor.name, standing)
-            if hasher == "unfinished":
-                return Unfinished(big)
-            if not isinstance(hasher, Hasher):
-                file.abort()
-                folder.remove(anchor.name)  # a loss of power came before its content was safe
-                return None
-            lost = links.keep_again(folder, anchor, entry, reader.attributes(), toolbox)
-        self._drop_staged()
-        return self._publish(file, _written(entry, hasher, lost), mode, target)
-
-    def _transfer(
-        self, big: Segments, reader: SourceFile, entry: Entry, file: StagedFile
-    ) -> list[bytes]:
-        """Write missing segments until the slice ends; the digests of all that stand now."""
-        done = list(big.digests)
-        missing = range(len(done), _segments(entry.size))
-        holes = content.has_holes(entry, self.group.source, self.toolbox)
-        path = paths.join(self.group.folder, entry.name)
-        for index in missing:
-            if self.bytes_copied and self.toolbox.time_is_up():
-                break
-            start, end = _bounds(index, entry.size)
-            digest = xxhash.xxh3_128()
-            content.copy_range(
-                reader,
-                file,
-                start,
-                end,
-                digest.update,
-                self.toolbox.buffer,
-                self.where,
-                path,
-                holes=holes,
-            )
-            done.append(digest.digest())
-            self.bytes_copied += end - start
-        if holes and len(done) == _segments(entry.size):
-            content.fill_up(file, entry.size)
-        return done
-
-    def _read_back(self, big: Segments, file: StagedFile, size: int) -> Hasher | None:
-        """The hashes of the whole staged file, None while unfinished; raises on a mismatch."""
-        key = ("staged", big.source.mtime_ns, size)
-        if self.toolbox.plan.verify_from_medium and not self._has_remembered():
-            file.drop_cache()
-        found = self._check(key, file.read_into, size, lambda index: big.digests[index])
-        if found == "unfinished":
-            return None
-        if isinstance(found, Hasher) and file.size() == size:
-            return found
-        raise content.mismatch(paths.join(self.group.target, self.planned.target_name))
-
-    # ------------------------------------------------------------------ checking by segments
-
-    def _check(
-        self, key: tuple[object, ...], read: Read, size: int, expected: Callable[[int], bytes]
-    ) -> Hasher | str:
-        """Compare segment after segment with what is expected, from where the last slice ended."""
-        verification = self._remembered(key)
-        begun = verification.offset
-        while verification.offset < size:
-            if verification.offset > begun and self.toolbox.time_is_up():
-                self._remember(verification)
-                return "unfinished"
-            index = verification.offset // SEGMENT_BYTES
-            digest = self._digest(read, index, size, verification.hasher.update)
-            if digest != expected(index):
-                return "different"
-            verification.offset = _bounds(index, size)[1]
-        return verification.hasher
-
-    def _digest(
-        self, read: Read, index: int, size: int, update: Callable[[memoryview], None]
-    ) -> bytes:
-        start, end = _bounds(index, size)
-        digest = xxhash.xxh3_128()
-        buffer = self.toolbox.buffer
-        while start < end:
-            count = read(buffer[: min(len(buffer), end - start)], start)
-            if count == 0:
-                break
-            digest.update(buffer[:count])
-            update(buffer[:count])
-            start += count
-        return digest.digest()
-
-    def _has_remembered(self) -> bool:
-        return self.toolbox.work_id in self.toolbox.verifications
-
-    def _remembered(self, key: tuple[object, ...]) -> Verification:
-        found = self.toolbox.verifications.pop(self.toolbox.work_id, None)
-        if isinstance(found, Verification) and found.key == key:
-            return found
-        return Verification(key, Hasher(self.toolbox.plan.checksum))
-
-    def _remember(self, verification: Verification) -> None:
-        kept = self.toolbox.verifications
-        kept[self.toolbox.work_id] = verification
-        while len(kept) > VERIFICATIONS_KEPT:
-            del kept[next(iter(kept))]
-
-    def _temporary_name(self) -> bytes:
-        return self.toolbox.temporary_name(self.group, self.planned)
+    def _is_shared(self) -> bool:
+        """Whether other movers may be writing the file just now."""
+        big = self.big
+        return big is not None and bool(big.part_segments) and not _is_complete(big)
 
     def _drop_staged(self) -> None:
         try:
             destination = self.toolbox.destination_of(self.group.source)
             with destination.open_folder(self.group.target) as target:
-                target.remove(self._temporary_name())
+                drop(target, self.writer.temporary_name, self.big)
         except StorageUnavailable:
             raise
         except StorageError as error:
@@ -409,23 +298,15 @@ class _Slice:
                 self.toolbox.warn(f"a staged file was left behind: {error}")
 
 
-def _rule_mode(toolbox: Toolbox) -> CopyMode:
-    decided = by_rule(toolbox.plan.conflict)
-    assert isinstance(decided, CopyMode)  # `ignore` would have finished before any segment
-    return decided
+def drop(target: Folder, temporary: bytes, big: Segments | None) -> None:
+    """Remove what is staged of a big file. Kind `not_found` if there is nothing."""
+    if big is None or not big.token:
+        target.remove(temporary)
+        return
+    staged = target.stage(temporary, size=big.source.size, resume=True, token=big.token)
+    staged.abort()
 
 
-def _written(entry: Entry, hasher: Hasher, lost: bytes) -> Written:
-    return Written(entry=entry, xxh3_128=hasher.xxh3_128(), checksum=hasher.checksum(), lost=lost)
-
-
-def _same_file(one: Entry, other: Entry) -> bool:
-    return (one.size, one.mtime_ns, one.identity) == (other.size, other.mtime_ns, other.identity)
-
-
-def _segments(size: int) -> int:
-    return -(-size // SEGMENT_BYTES)
-
-
-def _bounds(index: int, size: int) -> tuple[int, int]:
-    return index * SEGMENT_BYTES, min((index + 1) * SEGMENT_BYTES, size)
+def _is_complete(big: Segments) -> bool:
+    layout = Layout(big.source.size, big.segment_bytes)
+    return written_without_gap(big) == layout.count

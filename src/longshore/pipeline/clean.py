@@ -5,8 +5,16 @@ from __future__ import annotations
 import msgspec
 
 from longshore.domain.errors import Side, Stage, StorageError, StorageUnavailable
+from longshore.pipeline import big
 from longshore.pipeline.links import link_name
-from longshore.pipeline.messages import CleanReply, CopyGroup, CopyWork, Lost, PlannedFile
+from longshore.pipeline.messages import (
+    CleanReply,
+    CopyGroup,
+    CopyWork,
+    Lost,
+    PlannedFile,
+    Segments,
+)
 from longshore.pipeline.toolbox import Toolbox, failure_of
 from longshore.storage.handler import Folder
 
@@ -17,8 +25,9 @@ def run(payload: bytes, toolbox: Toolbox) -> CleanReply:
     """Remove every staged file of the batch: its payload is that of the copy work it was."""
     removed = 0
     try:
-        for group in _decoder.decode(payload).groups:
-            removed += _clean(group, toolbox)
+        work = _decoder.decode(payload)
+        for group in work.groups:
+            removed += _clean(group, work.big, toolbox)
     except StorageUnavailable as error:
         return CleanReply(
             removed, Lost(Side.DESTINATION, failure_of(error, Stage.PUBLISH, Side.DESTINATION))
@@ -26,7 +35,7 @@ def run(payload: bytes, toolbox: Toolbox) -> CleanReply:
     return CleanReply(removed)
 
 
-def _clean(group: CopyGroup, toolbox: Toolbox) -> int:
+def _clean(group: CopyGroup, segments: Segments | None, toolbox: Toolbox) -> int:
     """The number of staged files of the group that were there and are removed."""
     try:
         folder = toolbox.destination_of(group.source).open_folder(group.target)
@@ -36,7 +45,7 @@ def _clean(group: CopyGroup, toolbox: Toolbox) -> int:
         return 0  # a folder that is not there, or not to be entered, holds no staged file of ours
     with folder:
         names = {name for planned in group.files for name in _names(planned, group, toolbox)}
-        return sum(_remove(folder, name) for name in names)
+        return sum(_remove(folder, name, segments) for name in names)
 
 
 def _names(planned: PlannedFile, group: CopyGroup, toolbox: Toolbox) -> list[bytes]:
@@ -44,9 +53,9 @@ def _names(planned: PlannedFile, group: CopyGroup, toolbox: Toolbox) -> list[byt
     return [name, link_name(name)] if planned.entry.links > 1 else [name]
 
 
-def _remove(folder: Folder, name: bytes) -> bool:
+def _remove(folder: Folder, name: bytes, segments: Segments | None) -> bool:
     try:
-        folder.remove(name)
+        big.drop(folder, name, segments)
     except StorageUnavailable:
         raise
     except StorageError:

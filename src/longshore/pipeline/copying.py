@@ -34,7 +34,7 @@ from longshore.pipeline.messages import (
     PlannedFile,
     Record,
 )
-from longshore.pipeline.packing import SEGMENT_BYTES, pack_groups
+from longshore.pipeline.packing import pack_groups
 from longshore.pipeline.publish import publish
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
 from longshore.pipeline.transfer import Again, Finished, Staged
@@ -51,7 +51,7 @@ _decoder = msgspec.msgpack.Decoder(CopyWork)
 def run(payload: bytes, toolbox: Toolbox, *, fresh: bool) -> CopyReply:
     """Copy files of the batch until the slice ends; what is left comes back."""
     work = _decoder.decode(payload)
-    if len(work.groups) == 1 and work.groups[0].files[0].entry.size > SEGMENT_BYTES:
+    if len(work.groups) == 1 and work.groups[0].files[0].entry.size > toolbox.plan.segment_bytes:
         return big.run(work, toolbox)
     return _Slice(toolbox, fresh).run(work.groups)
 

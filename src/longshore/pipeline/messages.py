@@ -166,6 +166,7 @@ class Segments(msgspec.Struct, frozen=True, array_like=True):
     given_out: int = 0  # segments before this one are parts in the journal, or written
     failure: FileFailure | None = None  # why it cannot go on like this
     again: bool = False  # after this failure it is begun again
+    mode: CopyMode | None = None  # in which it is published, once that is decided
 
 
 class CopyWork(msgspec.Struct, frozen=True, array_like=True):
@@ -294,7 +295,6 @@ class Owed(msgspec.Struct, frozen=True, array_like=True):
 class Shared(msgspec.Struct, frozen=True, array_like=True):
     """What came of an order for a file whose parts are, or will be, with several movers."""
 
-    parts: list[PackedWork] = []  # it was begun: these can be given out
     followed: int = 0  # segments that this mover has verified from the start of the file
     failure: FileFailure | None = None  # it cannot go on like this
     again: bool = False  # after this failure it is worth another beginning
@@ -309,7 +309,7 @@ class CopyReply(msgspec.Struct, frozen=True, array_like=True):
     warnings: list[str] = []
     lost: Lost | None = None
     owed: Owed | None = None  # what was moved beyond the order's rates
-    shared: Shared | None = None  # of a file in parts that is not through; instead of `remaining`
+    shared: Shared | None = None  # of a file in parts; `remaining` is only there if it was begun
 
 
 class PartReply(msgspec.Struct, frozen=True, array_like=True):

@@ -19,7 +19,17 @@ from longshore.callbacks import FilterChain
 from longshore.domain.cloud import with_credentials
 from longshore.domain.storage import StorageAddress
 from longshore.hooks import NO_HOOKS, Hooks
-from longshore.pipeline import clean, copying, folders, in_place, links, release, scan, speedtest
+from longshore.pipeline import (
+    clean,
+    copying,
+    folders,
+    in_place,
+    links,
+    parts,
+    release,
+    scan,
+    speedtest,
+)
 from longshore.pipeline.listing import KeptListings
 from longshore.pipeline.messages import (
     ExecutionPlan,
@@ -73,7 +83,7 @@ class Mover:
     hooks: Hooks = NO_HOOKS
     _opened: OrderedDict[bytes, _Opened] = field(default_factory=OrderedDict)
     _buffer: bytearray = field(default_factory=lambda: bytearray(BUFFER_BYTES))
-    _big: dict[int, object] = field(default_factory=dict)
+    _passes: dict[bytes, object] = field(default_factory=dict)
     _dispatch: Dispatch | None = None
     _listings: KeptListings = field(default_factory=KeptListings)
     _anchors: dict[bytes, object] = field(default_factory=dict)
@@ -101,7 +111,7 @@ class Mover:
             monotonic=self.monotonic,
             time_ns=self.time_ns,
             buffer=memoryview(self._buffer),
-            verifications=self._big,
+            passes=self._passes,
             listings=self._listings,
             anchors=self._anchors,
             random=self.random,
@@ -109,7 +119,10 @@ class Mover:
         )
         if order.kind is WorkKind.SCAN:
             return scan.run(order.payload, toolbox)
-        if order.kind is WorkKind.COPY:
+        if order.kind is WorkKind.PART:
+            part = parts.run(order.payload, toolbox)
+            return msgspec.structs.replace(part, owed=throttle.owed())
+        if order.kind in {WorkKind.COPY, WorkKind.FINISH}:
             reply = copying.run(order.payload, toolbox, fresh=order.fresh)
             return msgspec.structs.replace(reply, owed=throttle.owed())
         if order.kind is WorkKind.FOLDERS:

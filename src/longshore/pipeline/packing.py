@@ -27,9 +27,6 @@ from longshore.pipeline.messages import (
 FOLDERS_PER_WORK = 1000  # folders whose metadata one work item sets
 SCAN_FOLDERS_PER_WORK = 64  # few enough that several movers share what one has found
 SCAN_ITEMS_WANTED = 4
-SEGMENT_BYTES = 64 * 1024 * 1024
-"""A file larger than this is moved alone, segment by segment, so that a slice can end inside it."""
-
 
 _ORDERS: dict[ProcessingOrder, Callable[[PlannedFile], int]] = {
     ProcessingOrder.SIZE: lambda planned: planned.entry.size,
@@ -54,7 +51,7 @@ class Packer:
         self, source: int, folder: bytes, target: bytes, entry: Entry, name: bytes, mode: CopyMode
     ) -> None:
         """Plan one file: it becomes `name` in the target folder."""
-        if entry.size > SEGMENT_BYTES:
+        if entry.size > self._plan.segment_bytes:
             self._add_big(CopyGroup(source, folder, target, [PlannedFile(0, entry, name, mode)]))
         else:
             group = self._group(source, folder, target)

@@ -38,7 +38,7 @@ class Toolbox:
     monotonic: Callable[[], float]
     time_ns: Callable[[], int]
     buffer: memoryview
-    verifications: dict[int, Any]  # unfinished read-backs of big files, by work id
+    passes: dict[bytes, Any]  # unfinished passes over big files, by staged name
     listings: KeptListings  # folders that a slice ended inside of
     anchors: dict[bytes, Any]  # what is known of copies that hard links are made from, by path
     random: Random = field(default_factory=Random)  # spreads attempts that would coincide
@@ -71,9 +71,16 @@ class Toolbox:
         Several files may come to one name in one folder at the same time, from several sources or
         because a plug-in wants it so; therefore where the file comes from stands in it.
         """
-        origin = b"%b/%b//%b" % (group.folder, planned.entry.name, planned.target_name)
-        name = xxhash.xxh3_128_hexdigest(origin).encode()
-        return TEMPORARY_PREFIX + b"%x-%x-" % (self.plan.execution_id, group.source) + name
+        return self.temporary_names(group, (planned,))[0]
+
+    def temporary_names(self, group: CopyGroup, files: Iterable[PlannedFile]) -> list[bytes]:
+        """As `temporary_name`, of several files."""
+        prefix = TEMPORARY_PREFIX + b"%x-%x-" % (self.plan.execution_id, group.source)
+        folder, hashed = group.folder, xxhash.xxh3_128_hexdigest
+        return [
+            prefix + hashed(b"%b/%b//%b" % (folder, each.entry.name, each.target_name)).encode()
+            for each in files
+        ]
 
     def record(
         self,

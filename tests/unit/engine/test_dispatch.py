@@ -82,6 +82,9 @@ class HoldingExecutor:
     def free(self) -> int:
         return self.count - len(self.held)
 
+    def is_busy(self, mover: int) -> bool:
+        return False
+
     def submit(self, order: WorkOrder, *, prefer: int | None = None) -> asyncio.Future[Completion]:
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         self.held.append((order, future))

@@ -9,7 +9,7 @@ import pytest
 
 from longshore.domain.fidelity import decode_unkept
 from longshore.domain.outcome import Outcome
-from longshore.pipeline.packing import SEGMENT_BYTES
+from longshore.domain.segments import SEGMENT_BYTES
 from longshore.storage.wrappers.faults import faults_from_json
 from tests.trees import staged_left
 from tests.unit.pipeline.driving import Driver, plan_for, with_faults, without

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from longshore.domain.errors import ErrorKind, RetryClass
+from longshore.domain.segments import SEGMENT_BYTES
 from longshore.domain.storage import StorageAddress, StorageReference
 from longshore.pipeline.copying import RETRY_JITTER, RETRY_SECONDS
 from longshore.pipeline.messages import (
@@ -26,7 +27,6 @@ from longshore.pipeline.messages import (
     first_scan,
 )
 from longshore.pipeline.mover import Mover
-from longshore.pipeline.packing import SEGMENT_BYTES
 from longshore.storage.backends.posix import PosixStorage
 from longshore.storage.handler import StorageHandler
 from longshore.storage.wrappers.faults import Deed, Fault, FaultPlan, Refuse

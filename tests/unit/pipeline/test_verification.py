@@ -10,8 +10,8 @@ import pytest
 
 from longshore.domain.errors import ErrorKind, Side, Stage
 from longshore.domain.outcome import Outcome
+from longshore.domain.segments import SEGMENT_BYTES
 from longshore.pipeline.copying import ATTEMPTS_MAXIMUM
-from longshore.pipeline.packing import SEGMENT_BYTES
 from longshore.storage.wrappers.faults import Deed, faults_from_json
 from tests.trees import staged_left
 from tests.unit.pipeline.driving import Driver, plan_for, with_faults

@@ -31,6 +31,9 @@ class Executor(Protocol):
     def free(self) -> int:
         """How many orders could start at once."""
 
+    def is_busy(self, mover: int) -> bool:
+        """Whether this mover, as a Completion names it, works on an order just now."""
+
     def submit(self, order: WorkOrder, *, prefer: int | None = None) -> asyncio.Future[Completion]:
         """Start the order on a free mover, on the preferred one if it is free.
 

@@ -77,6 +77,9 @@ class LocalExecutor:
     def free(self) -> int:
         return sum(mover.is_free for mover in self._movers)
 
+    def is_busy(self, mover: int) -> bool:
+        return self._movers[mover].future is not None
+
     async def wait_free(self) -> None:
         """Return when a mover has become free since the last call."""
         await self._became_free.wait()

@@ -1,0 +1,107 @@
+"""Copying big files: one file that several movers share, and several files at once.
+
+    python -m benchmarks.bench_big [--gib 4] [--files 3] [--rounds 3] [--folder /dev/shm]
+                                   [--before OTHER/src] [--checksum sha256]
+
+Runs whole servers, one after the other in each round, and prints the seconds from the request to
+the end of the task. Beside the server as it is: one that moves a file with one mover at a time
+(the task's `parallel_processing` is 1), and with --before one of another version of the code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+from tests.servers import Server
+from tests.story import FINAL, add_copy_task, add_share_pool
+
+GIB = 1024**3
+POLL_SECONDS = 0.02
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gib", type=float, default=4, help="size of the single file")
+    parser.add_argument("--files", type=int, default=3, help="files of 1 GiB at once")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", default="/dev/shm", help="where the files are made")
+    parser.add_argument("--before", help="the src folder of another version, measured as well")
+    parser.add_argument("--checksum", help="file_checksum of the task")
+    chosen = parser.parse_args()
+    work = Path(tempfile.mkdtemp(prefix="longshore-big-", dir=chosen.folder))
+    try:
+        for title, files, size in (
+            (f"one file of {chosen.gib:g} GiB", 1, int(chosen.gib * GIB)),
+            (f"{chosen.files} files of 1 GiB", chosen.files, GIB),
+        ):
+            if files:
+                grow(work / "source", files, size)
+                compare(work, title, chosen)
+                shutil.rmtree(work / "source")
+    finally:
+        shutil.rmtree(work)
+
+
+def grow(root: Path, files: int, size: int) -> None:
+    root.mkdir()
+    piece = os.urandom(8 * 1024 * 1024)
+    for number in range(files):
+        with (root / f"f{number}").open("wb") as file:
+            for start in range(0, size, len(piece)):
+                file.write(piece[: size - start])
+
+
+def compare(work: Path, title: str, chosen: argparse.Namespace) -> None:
+    options = {"file_checksum": chosen.checksum} if chosen.checksum else {}
+    ways: dict[str, tuple[Mapping[str, str], Mapping[str, str]]] = {
+        "now": ({}, options),
+        "one mover": ({}, {**options, "parallel_processing": "1"}),
+    }
+    if chosen.before:
+        ways["before"] = ({"PYTHONPATH": os.path.abspath(chosen.before)}, options)
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(chosen.rounds):
+        for name, (environment, task) in ways.items():
+            seconds[name].append(measure(work, environment, task))
+    for name, all_of_them in seconds.items():
+        each = " ".join(f"{one:.2f}" for one in all_of_them)
+        print(f"{title}, {name}: median {statistics.median(all_of_them):.2f} s ({each})")
+
+
+def measure(work: Path, environment: Mapping[str, str], options: Mapping[str, str]) -> float:
+    (work / "destination").mkdir()
+    server = Server(work / "data", environment)
+    server.start()
+    try:
+        with server.client() as client:
+            return copy(client, work, dict(options))
+    finally:
+        server.stop()
+        server.close()
+        shutil.rmtree(work / "destination")
+        shutil.rmtree(work / "data")
+
+
+def copy(client: httpx.Client, work: Path, options: dict[str, str]) -> float:
+    live = add_share_pool(client, "live", "primary", work / "source")
+    archive = add_share_pool(client, "archive", "offline_archive", work / "destination")
+    task = add_copy_task(client, live, archive, options=options)
+    begun = time.monotonic()
+    task.act("run")
+    while (shown := task.show())["status"] not in FINAL:
+        time.sleep(POLL_SECONDS)
+    seconds = time.monotonic() - begun
+    assert shown["status"] == "done", shown
+    return seconds
+
+
+if __name__ == "__main__":
+    main()
