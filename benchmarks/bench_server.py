@@ -23,6 +23,7 @@ from tests.story import add_copy_task, add_share_pool
 
 LATENCY_SECONDS_MAXIMUM = 30.0
 FILES = 20
+COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
 
 
 def main() -> None:
@@ -47,7 +48,8 @@ def main() -> None:
 
 def started(folder: Path, what: str) -> Server:
     """A started server, with what that took."""
-    server = Server(folder / "data")
+    # As where Python may keep what it has compiled; a first start has to compile everything.
+    server = Server(folder / "data", COMPILED | {"PYTHONPYCACHEPREFIX": str(folder / "compiled")})
     begun = time.perf_counter()
     server.start()
     seconds = time.perf_counter() - begun

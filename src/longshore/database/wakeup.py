@@ -11,11 +11,14 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import psycopg
 from sqlalchemy import Engine, text
 
 from longshore.database.connection import Database
+
+if TYPE_CHECKING:
+    import psycopg
 
 SOCKET_FILE = "controller.sock"
 CHANNEL = "longshore_controller"
@@ -89,6 +92,8 @@ def _listening_socket(data_dir: Path) -> socket.socket:
 
 
 def _listening_connection(engine: Engine) -> psycopg.Connection[object]:
+    import psycopg
+
     url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     connection: psycopg.Connection[object] = psycopg.connect(url, autocommit=True)
     connection.execute(f"LISTEN {CHANNEL}".encode())
