@@ -14,7 +14,7 @@ help: ## show the targets
 
 setup: $(STAMP) ## prepare the virtual environment (the other targets call it)
 
-$(STAMP): requirements-bootstrap.lock requirements-dev.lock pyproject.toml Makefile
+$(STAMP): requirements-bootstrap.lock requirements-dev.lock pyproject.toml setup.py $(wildcard src/longshore/native/*.[ch]) Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Longshore needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
@@ -26,6 +26,7 @@ $(STAMP): requirements-bootstrap.lock requirements-dev.lock pyproject.toml Makef
 		awk '/^[^ #]/ { leave_out = /^quickjs==/ } !leave_out' requirements-dev.lock >$(VENV)/without-quickjs.lock \
 			&& $(INSTALL) --require-hashes -r $(VENV)/without-quickjs.lock; }
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m longshore.native
 	@touch $@
 
 demo: setup ## archive a real folder through the REST API of a temporary server
@@ -71,5 +72,5 @@ lock: setup ## pin the dependencies again, with hashes and without index address
 		--python-version 3.11 --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean: ## remove everything that was made here, except the data of `make serve`
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/*.egg-info
+	rm -rf $(VENV) src/longshore/native/*.so build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/*.egg-info
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -50,13 +50,14 @@ LISTENING_DESCRIPTOR = "LONGSHORE_LISTENING_DESCRIPTOR"
 EXIT_LEASE_LOST = 75  # the supervisor starts another controller, which waits for the lease
 
 
-def open_storage(address: StorageAddress) -> StorageHandler:
+def open_storage(address: StorageAddress, *, native_loops: bool = True) -> StorageHandler:
     """The handler for a storage. Raises ValueError for a backend that there is not."""
     if address.backend == "posix":
         from longshore.storage.backends.posix import PosixStorage
 
         root = address.settings["root"]
-        return _with_faults(PosixStorage(address.reference, os.fsencode(root)), root)
+        storage = PosixStorage(address.reference, os.fsencode(root), native=native_loops)
+        return _with_faults(storage, root)
     if address.backend in _CLOUD_MODULES:
         return _open_bucket(address)
     raise ValueError(f"there is no storage backend {address.backend!r}")
@@ -268,8 +269,11 @@ def run_controller(config: Config) -> None:
     from longshore.engine.controller import Controller
     from longshore.engine.executors.local import LocalExecutor
     from longshore.hooks import load_hooks
+    from longshore.native import state
     from longshore.observability import logger
 
+    if config.native_loops:
+        logger("controller").info("native inner loops", state=state())
     database = open_configured_database(data_dir=config.data_dir)
     listener = Listener(database, config.data_dir)
     callbacks_test = begin_callback_test(config)
@@ -329,7 +333,7 @@ def run_mover(config: Config, controller_pid: int) -> None:
     from longshore.pipeline.mover import Mover
 
     mover = Mover(
-        open_storage=open_storage,
+        open_storage=partial(open_storage, native_loops=config.native_loops),
         open_filter=partial(open_filter, limits=callback_limits(config)),
         hooks=load_hooks(),
         monotonic=time.monotonic,

@@ -109,6 +109,9 @@ class Config:
         False,
         "Write each file to its medium before it is read back: true, and slow for small ones.",
     )
+    native_loops: bool = _setting(
+        True, "List folders and copy small files in compiled code, where it could be built."
+    )
     bandwidth_bytes_per_second: int = _setting(
         0,
         "Bytes that all tasks together read from their sources per second; 0 = no limit.",

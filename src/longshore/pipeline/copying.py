@@ -25,6 +25,7 @@ from longshore.domain.errors import (
 from longshore.domain.outcome import WRITTEN, Outcome
 from longshore.domain.task import WorkflowAction
 from longshore.pipeline import big, transfer
+from longshore.pipeline.bulk import BulkStage, open_bulk
 from longshore.pipeline.messages import (
     CopyGroup,
     CopyReply,
@@ -35,7 +36,7 @@ from longshore.pipeline.messages import (
     Record,
 )
 from longshore.pipeline.packing import pack_groups
-from longshore.pipeline.publish import publish
+from longshore.pipeline.publish import publish_or_again
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
 from longshore.pipeline.transfer import Again, Finished, Staged
 from longshore.storage.handler import Folder
@@ -62,6 +63,7 @@ class _Slice:
     fresh: bool
     records: list[Record] = field(default_factory=list)
     staged: list[Staged] = field(default_factory=list)  # written, waiting to be published
+    bulks: list[BulkStage] = field(default_factory=list)  # the same, many at a time
     opened: list[Folder] = field(default_factory=list)  # their folders
     recognised: set[int] = field(default_factory=set)  # sources of what an earlier attempt wrote
     retried: set[int] = field(default_factory=set)  # places of files worth another attempt
@@ -102,7 +104,7 @@ class _Slice:
 
     def _is_over(self) -> bool:
         """Whether the slice ends; never before it has settled something, however slow."""
-        settled = self.records or self.staged or self.retried
+        settled = self.records or self.staged or self.bulks or self.retried
         return bool(settled) and self.toolbox.time_is_up()
 
     def _transfer_group(self, group: CopyGroup) -> None:
@@ -124,22 +126,41 @@ class _Slice:
                 self._fail(group, planned, failure, again=may_try_again(error))
 
     def _transfer_files(self, group: CopyGroup, source: Folder, target: Folder) -> None:
-        for planned in group.files:
-            if self._is_over():
-                return
-            faults.at("mover.file", planned.entry.name)
-            fresh = self.fresh and not planned.attempts
-            result = transfer.transfer(planned, group, source, target, self.toolbox, fresh=fresh)
-            if isinstance(result, Staged):
-                self.staged.append(result)
-                faults.at("mover.staged")
-                self.bytes_copied += result.bytes_copied
-            elif isinstance(result, Finished):
-                if result.outcome in WRITTEN:
-                    self.recognised.add(group.source)
-                self._record(group, planned, result)
-            else:
-                self._fail(group, planned, result.failure, again=True)
+        bulk = open_bulk(group, source, target, self.toolbox) if self.fresh else None
+        place = 0
+        while place < len(group.files) and not self._is_over():
+            if bulk is not None:
+                place = self._stage_many(bulk, place)
+            if place < len(group.files) and not self._is_over():
+                self._transfer_one(group, group.files[place], source, target)
+                place += 1
+
+    def _stage_many(self, bulk: BulkStage, place: int) -> int:
+        """Stage files from this place on, as far as they are usual; where the others begin."""
+        known = len(bulk.staged)
+        place = bulk.stage(place)
+        if len(bulk.staged) > known:
+            self.bytes_copied += sum(entry.size for entry, _, _ in bulk.staged[known:])
+            if bulk not in self.bulks[-1:]:
+                self.bulks.append(bulk)
+        return place
+
+    def _transfer_one(
+        self, group: CopyGroup, planned: PlannedFile, source: Folder, target: Folder
+    ) -> None:
+        faults.at("mover.file", planned.entry.name)
+        fresh = self.fresh and not planned.attempts
+        result = transfer.transfer(planned, group, source, target, self.toolbox, fresh=fresh)
+        if isinstance(result, Staged):
+            self.staged.append(result)
+            faults.at("mover.staged")
+            self.bytes_copied += result.bytes_copied
+        elif isinstance(result, Finished):
+            if result.outcome in WRITTEN:
+                self.recognised.add(group.source)
+            self._record(group, planned, result)
+        else:
+            self._fail(group, planned, result.failure, again=True)
 
     def _fail(
         self, group: CopyGroup, planned: PlannedFile, failure: FileFailure, *, again: bool
@@ -158,13 +179,16 @@ class _Slice:
     # ------------------------------------------------------------------ publish, record
 
     def _publish(self) -> None:
-        if not self.staged:
+        if not self.staged and not self.bulks:
             return
         faults.at("mover.before_durable")
-        sources = {staged.group.source for staged in self.staged}
+        groups = [each.group for each in self.staged] + [each.group for each in self.bulks]
+        sources = {group.source for group in groups}
         try:
             self.toolbox.make_durable(sources)
             faults.at("mover.before_publish")
+            for bulk in self.bulks:
+                bulk.publish(self._publish_one)
             results = [self._publish_one(staged) for staged in self.staged]
             self.toolbox.make_durable(sources)
         except StorageUnavailable:
@@ -172,24 +196,42 @@ class _Slice:
         except StorageError as error:
             # Nobody knows which of them the medium has lost: all are made once more.
             failure = failure_of(error, Stage.PUBLISH, Side.DESTINATION)
-            results = [Again(failure) for _ in self.staged]
-            for staged in self.staged:
-                staged.file.abort()
-        faults.at("mover.after_publish")
-        for staged, result in zip(self.staged, results, strict=True):
-            if isinstance(result, Again):
-                self._fail(staged.group, staged.planned, result.failure, again=True)
-            else:
-                self._record(staged.group, staged.planned, result)
+            self._start_over(failure)
+        else:
+            faults.at("mover.after_publish")
+            self._settle(results)
         self.staged.clear()
+        self.bulks.clear()
 
     def _publish_one(self, staged: Staged) -> Finished | Again:
-        try:
-            return publish(staged, self.toolbox)
-        except StorageUnavailable:
-            raise
-        except StorageError as error:
-            return Again(failure_of(error, Stage.PUBLISH, Side.DESTINATION))
+        return publish_or_again(staged, self.toolbox)
+
+    def _start_over(self, failure: FileFailure) -> None:
+        for staged in self.staged:
+            staged.file.abort()
+            self._fail(staged.group, staged.planned, failure, again=True)
+        for bulk in self.bulks:
+            bulk.abort()
+            for planned in bulk.files:
+                self._fail(bulk.group, planned, failure, again=True)
+
+    def _settle(self, results: list[Finished | Again]) -> None:
+        """Put on record what became of what was published."""
+        for staged, result in zip(self.staged, results, strict=True):
+            self._settle_one(staged.group, staged.planned, result)
+        for bulk in self.bulks:
+            for planned, settled in bulk.results():
+                if isinstance(settled, Record):
+                    self.size_change += settled.entry.size - planned.entry.size
+                    self.records.append(settled)
+                else:
+                    self._settle_one(bulk.group, planned, settled)
+
+    def _settle_one(self, group: CopyGroup, planned: PlannedFile, result: Finished | Again) -> None:
+        if isinstance(result, Again):
+            self._fail(group, planned, result.failure, again=True)
+        else:
+            self._record(group, planned, result)
 
     def _secure_identical(self) -> None:
         """What was found equal may have been written just before a crash, by an earlier attempt."""

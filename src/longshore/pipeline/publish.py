@@ -18,7 +18,17 @@ from longshore.pipeline.messages import CopyMode
 from longshore.pipeline.planning import by_rule, identical
 from longshore.pipeline.published import OUTCOMES, final_names, hash_file, look
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
-from longshore.pipeline.transfer import Finished, Staged
+from longshore.pipeline.transfer import Again, Finished, Staged
+
+
+def publish_or_again(staged: Staged, toolbox: Toolbox) -> Finished | Again:
+    """As `publish`, with errors that may pass as a value."""
+    try:
+        return publish(staged, toolbox)
+    except StorageUnavailable:
+        raise
+    except StorageError as error:
+        return Again(failure_of(error, Stage.PUBLISH, Side.DESTINATION))
 
 
 def publish(staged: Staged, toolbox: Toolbox) -> Finished:

@@ -21,6 +21,7 @@ from typing import Final
 from longshore.domain import paths
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
 from longshore.domain.storage import Capabilities, StorageReference
+from longshore.native import can_copy, can_list
 from longshore.storage.backends.posix_calls import sync_file_system
 from longshore.storage.backends.posix_errors import ROOT_SUSPECTS, refusal, root_unavailable
 from longshore.storage.backends.posix_folder import PosixFolder
@@ -56,13 +57,21 @@ class PosixStorage(StorageHandler):
     """The storage under `root`, an absolute path.
 
     With `own_durability` False `make_durable` does nothing: for storages whose content need not
-    survive a power loss, or where somebody else sees to it.
+    survive a power loss, or where somebody else sees to it. With `native` the inner loops in C are
+    used as far as there are any.
     """
 
     def __init__(
-        self, reference: StorageReference, root: bytes, *, own_durability: bool = True
+        self,
+        reference: StorageReference,
+        root: bytes,
+        *,
+        own_durability: bool = True,
+        native: bool = True,
     ) -> None:
         self.reference = reference
+        self.lists_natively = native and can_list
+        self.copies_natively = native and can_copy
         self.capabilities = _CAPABILITIES
         self._path = root
         self._own_durability = own_durability

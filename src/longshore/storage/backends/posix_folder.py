@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final
 from longshore.domain import paths
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
+from longshore.native import loops
 from longshore.storage.backends import posix_attributes
+from longshore.storage.backends.posix_bulk import PosixBulkCopier
 from longshore.storage.backends.posix_files import (
     PosixSourceFile,
     PosixStagedFile,
@@ -42,9 +44,13 @@ from longshore.storage.handler import (
 
 if TYPE_CHECKING:
     from longshore.storage.backends.posix import PosixStorage
+    from longshore.storage.bulk import BulkCopier
 
 _ENCODING: Final = sys.getfilesystemencoding()
 _ENCODING_ERRORS: Final = sys.getfilesystemencodeerrors()
+
+LOOKED_AT_ONCE: Final = 256
+"""Entries that the native loop makes ready: enough that a call costs nothing, few in memory."""
 
 # A named pipe without a writer must not hold the mover up, a terminal must not take it over.
 _READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -69,6 +75,9 @@ class PosixFolder(Folder):
 
     def entries(self, *, after: bytes = b"") -> Iterator[Entry]:
         # Only the names are held: with a million of them the metadata would be ten times as much.
+        if self._storage.lists_natively:
+            yield from self._entries_natively(after)
+            return
         for name in self._names():
             if name > after and not name.startswith(TEMPORARY_PREFIX):
                 entry = self._listed(name)
@@ -105,6 +114,14 @@ class PosixFolder(Folder):
 
     def staged_names(self) -> list[bytes]:
         return [name for name in self._names() if name.startswith(TEMPORARY_PREFIX)]
+
+    def bulk_copier(self, target: Folder) -> BulkCopier | None:
+        if not (self._storage.copies_natively and isinstance(target, PosixFolder)):
+            return None
+        if target.hands_down_access_lists():
+            return None
+        target.note_change()
+        return PosixBulkCopier(self, target)
 
     # Changing
 
@@ -223,7 +240,29 @@ class PosixFolder(Folder):
         """The held folder; -1 once closed."""
         return self._descriptor
 
+    def hands_down_access_lists(self) -> bool:
+        """Whether files that are made here get an access list that nobody asked for."""
+        if self._hands_down is None:
+            try:
+                self._hands_down = posix_attributes.has_default_access_list(self._descriptor)
+            except OSError as error:
+                raise self.refusal(error, "use folder", b"") from error
+        return self._hands_down
+
     # Inside
+
+    def _entries_natively(self, after: bytes) -> Iterator[Entry]:
+        try:
+            listing = loops.Listing(self._descriptor, after, TEMPORARY_PREFIX)
+        except OSError as error:
+            raise self.refusal(error, "list", b"") from error
+        while len(listing):
+            entries, name = listing.take(self._descriptor, LOOKED_AT_ONCE)
+            yield from entries
+            if name is not None:
+                entry = self._listed(name)
+                if entry is not None:
+                    yield entry
 
     def _names(self) -> list[bytes]:
         try:
@@ -271,9 +310,7 @@ class PosixFolder(Folder):
     def _take_away_inherited(self, descriptor: int, name: bytes) -> None:
         """A staged file has no access list but the one that it will be given."""
         try:
-            if self._hands_down is None:
-                self._hands_down = posix_attributes.has_default_access_list(self._descriptor)
-            if self._hands_down:
+            if self.hands_down_access_lists():
                 posix_attributes.take_away(descriptor, [posix_attributes.ACCESS_LIST])
         except OSError as error:
             raise self.refusal(error, "stage", name) from error

@@ -1,0 +1,32 @@
+from collections.abc import Sequence
+from typing import Final
+
+from longshore.domain.entry import Entry
+
+REVISION: Final[int]
+VERIFY: Final[int]
+FROM_MEDIUM: Final[int]
+KEEP_TIMES: Final[int]
+LOST_UID: Final[int]
+LOST_GID: Final[int]
+FILES_MAXIMUM: Final[int]
+
+class Listing:
+    def __new__(cls, folder: int, after: bytes, prefix: bytes, /) -> Listing: ...
+    def __len__(self) -> int: ...
+    def take(self, folder: int, count: int, /) -> tuple[list[Entry], bytes | None]: ...
+
+def has_hash() -> bool: ...
+def stage(
+    source: int,
+    target: int,
+    names: Sequence[bytes],
+    temporary_names: Sequence[bytes],
+    flags: int,
+    size_maximum: int,
+    seconds: float,
+    /,
+) -> list[tuple[Entry, bytes, int]]: ...
+def publish(
+    folder: int, temporary_names: Sequence[bytes], names: Sequence[bytes], replace: bytes, /
+) -> int: ...

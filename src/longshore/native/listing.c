@@ -1,0 +1,432 @@
+/* Listing: the names of a folder, sorted, and their entries a few at a time.
+
+   Only the names are held, end to end in one block of memory: with a million of them the metadata
+   would be several times as much. */
+#include "loops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define READ_BYTES (256 * 1024) /* of folder entries per system call */
+#define FIRST_NAMES 256
+#define FIRST_BYTES 8192
+
+typedef struct {
+    uint64_t key;    /* the first bytes behind what all names have in common */
+    uint64_t offset; /* of the name in the block */
+} Place;
+
+typedef struct {
+    char *block; /* the names, each with its NUL */
+    size_t bytes, bytes_room;
+    Place *places;
+    size_t count, count_room;
+} Names;
+
+typedef struct {
+    PyObject_HEAD
+    Names names;
+    size_t next;
+    bool is_busy; /* another thread is inside `take` */
+} Listing;
+
+typedef enum { FOUND, VANISHED, TROUBLE } Look;
+
+typedef struct {
+    Look look;
+    struct stat found;
+    char *target; /* of a symbolic link, or NULL */
+    size_t target_bytes;
+} Looked;
+
+/* ------------------------------------------------------------------ reading the names */
+
+static bool grow(void **room, size_t *size, size_t wanted, size_t unit, size_t first) {
+    size_t larger = *size ? *size : first;
+    while (larger < wanted) {
+        if (larger > SIZE_MAX / 2 / unit) {
+            return false;
+        }
+        larger *= 2;
+    }
+    if (larger == *size) {
+        return true;
+    }
+    void *moved = realloc(*room, larger * unit);
+    if (moved == NULL) {
+        return false;
+    }
+    *room = moved;
+    *size = larger;
+    return true;
+}
+
+static bool add_name(Names *names, const char *name, size_t length) {
+    if (!grow((void **)&names->block, &names->bytes_room, names->bytes + length + 1, 1,
+              FIRST_BYTES) ||
+        !grow((void **)&names->places, &names->count_room, names->count + 1, sizeof(Place),
+              FIRST_NAMES)) {
+        return false;
+    }
+    memcpy(names->block + names->bytes, name, length);
+    names->block[names->bytes + length] = '\0';
+    names->places[names->count++] = (Place){0, names->bytes};
+    names->bytes += length + 1;
+    return true;
+}
+
+typedef struct {
+    const char *after, *prefix;
+    size_t after_bytes, prefix_bytes;
+} Wanted;
+
+static bool is_wanted(const char *name, size_t length, const Wanted *wanted) {
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+        return false;
+    }
+    if (length >= wanted->prefix_bytes && memcmp(name, wanted->prefix, wanted->prefix_bytes) == 0) {
+        return false;
+    }
+    size_t shorter = length < wanted->after_bytes ? length : wanted->after_bytes;
+    int order = shorter ? memcmp(name, wanted->after, shorter) : 0;
+    return order > 0 || (order == 0 && length > wanted->after_bytes);
+}
+
+/* As the kernel lays out struct linux_dirent64. */
+#define RECORD_LENGTH_AT 16
+#define RECORD_NAME_AT 19
+
+/* Take the names out of one answer of the kernel. False: no memory, or no sense in the answer. */
+static bool add_records(Names *names, const char *records, size_t bytes, const Wanted *wanted) {
+    for (size_t start = 0; start < bytes;) {
+        uint16_t length;
+        if (bytes - start <= RECORD_NAME_AT) {
+            return false;
+        }
+        memcpy(&length, records + start + RECORD_LENGTH_AT, sizeof length);
+        if (length <= RECORD_NAME_AT || length > bytes - start) {
+            return false;
+        }
+        const char *name = records + start + RECORD_NAME_AT;
+        size_t name_bytes = strnlen(name, (size_t)length - RECORD_NAME_AT);
+        if (name_bytes == (size_t)length - RECORD_NAME_AT) {
+            return false;
+        }
+        if (is_wanted(name, name_bytes, wanted) && !add_name(names, name, name_bytes)) {
+            return false;
+        }
+        start += length;
+    }
+    return true;
+}
+
+/* 0, or the number of an error. */
+static int read_names(int folder, Names *names, const Wanted *wanted) {
+    /* The descriptor may have been listed before. */
+    if (lseek(folder, 0, SEEK_SET) < 0) {
+        return errno;
+    }
+    char *records = malloc(READ_BYTES);
+    if (records == NULL) {
+        return ENOMEM;
+    }
+    int error = 0;
+    for (;;) {
+        long bytes = syscall(SYS_getdents64, folder, records, READ_BYTES);
+        if (bytes < 0 && errno == EINTR) {
+            continue;
+        }
+        if (bytes <= 0) {
+            /* A folder that was removed is empty, as POSIX has it. */
+            error = bytes < 0 && errno != ENOENT ? errno : 0;
+            break;
+        }
+        if (!add_records(names, records, (size_t)bytes, wanted)) {
+            error = ENOMEM;
+            break;
+        }
+    }
+    free(records);
+    return error;
+}
+
+/* ------------------------------------------------------------------ sorting them */
+
+static const char *name_at(const Names *names, size_t index) {
+    return names->block + names->places[index].offset;
+}
+
+/* Bytes that all names begin with. */
+static size_t common_bytes(const Names *names) {
+    const char *first = name_at(names, 0);
+    size_t common = strlen(first);
+    for (size_t index = 1; index < names->count && common > 0; index++) {
+        const char *name = name_at(names, index);
+        size_t same = 0;
+        while (same < common && name[same] == first[same] && name[same] != '\0') {
+            same++;
+        }
+        common = same;
+    }
+    return common;
+}
+
+/* The next eight bytes as a number in the order of the names; a name that ends has NULs there. */
+static uint64_t key_of(const char *name) {
+    uint64_t key = 0;
+    bool has_ended = false;
+    for (int index = 0; index < 8; index++) {
+        has_ended = has_ended || name[index] == '\0';
+        key = key << 8 | (has_ended ? 0 : (unsigned char)name[index]);
+    }
+    return key;
+}
+
+static int compare(const void *one, const void *other, void *block) {
+    const Place *first = one, *second = other;
+    if (first->key != second->key) {
+        return first->key < second->key ? -1 : 1;
+    }
+    /* strcmp takes bytes as unsigned, so that this is the order of the bytes. */
+    return strcmp((const char *)block + first->offset, (const char *)block + second->offset);
+}
+
+static bool is_sorted(const Names *names) {
+    for (size_t index = 1; index < names->count; index++) {
+        if (compare(&names->places[index - 1], &names->places[index], names->block) > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void reverse(Names *names) {
+    for (size_t low = 0, high = names->count; low + 1 < high; low++) {
+        Place place = names->places[--high];
+        names->places[high] = names->places[low];
+        names->places[low] = place;
+    }
+}
+
+static void sort(Names *names) {
+    if (names->count < 2) {
+        return;
+    }
+    size_t common = common_bytes(names);
+    for (size_t index = 0; index < names->count; index++) {
+        names->places[index].key = key_of(name_at(names, index) + common);
+    }
+    if (compare(&names->places[0], &names->places[1], names->block) > 0) {
+        reverse(names); /* tmpfs lists what was made last first */
+    }
+    if (!is_sorted(names)) {
+        qsort_r(names->places, names->count, sizeof(Place), compare, names->block);
+    }
+}
+
+/* ------------------------------------------------------------------ looking at some of them */
+
+static bool read_target(int folder, const char *name, Looked *looked) {
+    char target[PATH_MAX];
+    ssize_t length = readlinkat(folder, name, target, sizeof target);
+    if (length < 0 || (size_t)length == sizeof target) {
+        looked->look = length < 0 && errno == ENOENT ? VANISHED : TROUBLE;
+        return false;
+    }
+    looked->target = malloc((size_t)length + 1);
+    if (looked->target == NULL) {
+        looked->look = TROUBLE;
+        return false;
+    }
+    memcpy(looked->target, target, (size_t)length);
+    looked->target_bytes = (size_t)length;
+    return true;
+}
+
+static void look_at(int folder, const char *name, Looked *looked) {
+    looked->target = NULL;
+    looked->look = FOUND;
+    if (fstatat(folder, name, &looked->found, AT_SYMLINK_NOFOLLOW) != 0) {
+        looked->look = errno == ENOENT ? VANISHED : TROUBLE;
+    } else if (S_ISLNK(looked->found.st_mode)) {
+        read_target(folder, name, looked);
+    }
+}
+
+/* Look at the following names, up to the first that makes trouble; how many were looked at. */
+static size_t look_at_some(const Listing *self, int folder, Looked *looked, size_t count) {
+    for (size_t index = 0; index < count; index++) {
+        look_at(folder, name_at(&self->names, self->next + index), &looked[index]);
+        if (looked[index].look == TROUBLE) {
+            return index + 1;
+        }
+    }
+    return count;
+}
+
+static PyObject *entry_of(const Loops *loops, Numbers *numbers, const char *name,
+                          const Looked *looked) {
+    PyObject *own_name = PyBytes_FromString(name);
+    PyObject *target = NULL;
+    PyObject *entry = NULL;
+    if (looked->target != NULL) {
+        target = PyBytes_FromStringAndSize(looked->target, (Py_ssize_t)looked->target_bytes);
+    }
+    if (own_name != NULL && (target != NULL || looked->target == NULL)) {
+        entry = make_entry(loops, numbers, own_name, &looked->found, target);
+    }
+    Py_XDECREF(own_name);
+    Py_XDECREF(target);
+    return entry;
+}
+
+static bool append_entry(PyObject *entries, const Loops *loops, Numbers *numbers, const char *name,
+                         const Looked *looked) {
+    PyObject *entry = entry_of(loops, numbers, name, looked);
+    if (entry == NULL || PyList_Append(entries, entry) != 0) {
+        Py_XDECREF(entry);
+        return false;
+    }
+    Py_DECREF(entry);
+    return true;
+}
+
+/* (entries, the name that made trouble or None). */
+static PyObject *answer(const Listing *self, const Loops *loops, const Looked *looked,
+                        size_t count) {
+    Numbers numbers = {0};
+    PyObject *entries = PyList_New(0);
+    PyObject *trouble = Py_None;
+    Py_INCREF(trouble);
+    bool complete = entries != NULL;
+    for (size_t index = 0; complete && index < count; index++) {
+        const char *name = name_at(&self->names, self->next + index);
+        if (looked[index].look == TROUBLE) {
+            Py_SETREF(trouble, PyBytes_FromString(name));
+            complete = trouble != NULL;
+        } else if (looked[index].look == FOUND) {
+            complete = append_entry(entries, loops, &numbers, name, &looked[index]);
+        }
+    }
+    drop_numbers(&numbers);
+    if (!complete) {
+        Py_XDECREF(entries);
+        Py_XDECREF(trouble);
+        return NULL;
+    }
+    return Py_BuildValue("(NN)", entries, trouble);
+}
+
+static void free_targets(Looked *looked, size_t count) {
+    for (size_t index = 0; index < count; index++) {
+        free(looked[index].target);
+    }
+}
+
+/* ------------------------------------------------------------------ the type */
+
+static PyObject *listing_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
+    int folder;
+    const char *after, *prefix;
+    Py_ssize_t after_bytes, prefix_bytes;
+    if (keywords != NULL && PyDict_GET_SIZE(keywords) > 0) {
+        PyErr_SetString(PyExc_TypeError, "Listing takes no keywords");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(arguments, "iy#y#:Listing", &folder, &after, &after_bytes, &prefix,
+                          &prefix_bytes)) {
+        return NULL;
+    }
+    Listing *self = (Listing *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    Wanted wanted = {after, prefix, (size_t)after_bytes, (size_t)prefix_bytes};
+    int error;
+    Py_BEGIN_ALLOW_THREADS
+    error = read_names(folder, &self->names, &wanted);
+    if (error == 0) {
+        sort(&self->names);
+    }
+    Py_END_ALLOW_THREADS
+    if (error != 0) {
+        Py_DECREF(self);
+        errno = error;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    return (PyObject *)self;
+}
+
+static void listing_dealloc(PyObject *object) {
+    Listing *self = (Listing *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    free(self->names.block);
+    free(self->names.places);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyObject *listing_take(PyObject *object, PyObject *arguments) {
+    Listing *self = (Listing *)object;
+    int folder;
+    Py_ssize_t wanted;
+    if (!PyArg_ParseTuple(arguments, "in:take", &folder, &wanted)) {
+        return NULL;
+    }
+    if (wanted < 1 || wanted > FILES_MAXIMUM || self->is_busy) {
+        PyErr_Format(PyExc_ValueError, "1 to %d entries, for one thread at a time", FILES_MAXIMUM);
+        return NULL;
+    }
+    size_t left = self->names.count - self->next;
+    size_t count = (size_t)wanted < left ? (size_t)wanted : left;
+    Looked *looked = PyMem_RawCalloc(count ? count : 1, sizeof(Looked));
+    if (looked == NULL) {
+        return PyErr_NoMemory();
+    }
+    self->is_busy = true;
+    Py_BEGIN_ALLOW_THREADS
+    count = look_at_some(self, folder, looked, count);
+    Py_END_ALLOW_THREADS
+    const Loops *loops = PyType_GetModuleState(Py_TYPE(object));
+    PyObject *result = answer(self, loops, looked, count);
+    self->is_busy = false;
+    free_targets(looked, count);
+    PyMem_RawFree(looked);
+    if (result != NULL) {
+        self->next += count;
+    }
+    return result;
+}
+
+static Py_ssize_t listing_length(PyObject *object) {
+    Listing *self = (Listing *)object;
+    return (Py_ssize_t)(self->names.count - self->next);
+}
+
+static PyMethodDef listing_methods[] = {
+    {"take", listing_take, METH_VARARGS,
+     "take(folder, count): (entries, name): up to count entries of the opened folder; names that\n"
+     "vanished are left out. A name that cannot be looked at ends them and comes instead of None."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot listing_slots[] = {
+    {Py_tp_new, listing_new},
+    {Py_tp_dealloc, listing_dealloc},
+    {Py_tp_methods, listing_methods},
+    {Py_sq_length, listing_length},
+    {Py_tp_doc, "Listing(folder, after, prefix): the names of an opened folder greater than after,\n"
+                "sorted, without those that begin with the prefix."},
+    {0, NULL},
+};
+
+PyType_Spec listing_spec = {
+    .name = "longshore.native._loops.Listing",
+    .basicsize = sizeof(Listing),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = listing_slots,
+};

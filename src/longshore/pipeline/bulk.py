@@ -1,0 +1,166 @@
+"""Copying the small and usual files of a group many at a time, where its storages offer that.
+
+What is not usual is for `transfer` and `publish`, which say what has to come of every file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice, takewhile
+
+from longshore import faults
+from longshore.domain import paths
+from longshore.domain.checksum import ChecksumKind
+from longshore.domain.entry import EntryKind
+from longshore.domain.segments import SEGMENT_BYTES
+from longshore.pipeline.content import Written
+from longshore.pipeline.keeping import metadata_of, note_lost
+from longshore.pipeline.messages import CopyGroup, CopyMode, PlannedFile, Record
+from longshore.pipeline.published import OUTCOMES
+from longshore.pipeline.toolbox import Toolbox
+from longshore.pipeline.transfer import Again, Finished, Staged
+from longshore.storage.bulk import BulkCopier, BulkOrder, BulkStaged
+from longshore.storage.handler import Folder
+
+_FAULT_POINTS = ("mover.file", "mover.staged", "mover.published")
+"""Reached between the files of a folder: somebody who watches them gets one file at a time."""
+
+
+def open_bulk(
+    group: CopyGroup, source: Folder, target: Folder, toolbox: Toolbox
+) -> BulkStage | None:
+    """The way to stage many files at once; None where each has to be staged by itself.
+
+    Only for batches that nobody has begun before: nothing is looked for at the destination.
+    """
+    if toolbox.plan.checksum is not ChecksumKind.NONE or faults.are_watched(_FAULT_POINTS):
+        return None
+    copier = source.bulk_copier(target)
+    return None if copier is None else BulkStage(group, target, copier, toolbox)
+
+
+@dataclass(slots=True, eq=False)
+class BulkStage:
+    """Staged files of one group, waiting to be published."""
+
+    group: CopyGroup
+    target: Folder
+    copier: BulkCopier
+    toolbox: Toolbox
+    files: list[PlannedFile] = field(default_factory=list)
+    temporaries: list[bytes] = field(default_factory=list)
+    staged: list[BulkStaged] = field(default_factory=list)
+    others: dict[int, Finished | Again] = field(default_factory=dict)
+    """What became of the files that were published by the ordinary way, by their index."""
+
+    # ------------------------------------------------------------------ staging
+
+    def stage(self, first: int) -> int:
+        """Stage files from this place of the group on; where the first is that was not staged.
+
+        It is for the ordinary way, unless the time is up.
+        """
+        while files := self._usual_from(first):
+            temporaries = self.toolbox.temporary_names(self.group, files)
+            names = [planned.entry.name for planned in files]
+            staged = self.copier.stage(names, temporaries, self._order())
+            count = len(staged)
+            self.files += files[:count]
+            self.temporaries += temporaries[:count]
+            self.staged += staged
+            first += count
+            if count < len(files) or self.toolbox.time_is_up():
+                break
+        return first
+
+    def _usual_from(self, first: int) -> list[PlannedFile]:
+        wanted = islice(self.group.files, first, first + self.copier.files_maximum)
+        return list(takewhile(_is_usual, wanted))
+
+    def _order(self) -> BulkOrder:
+        plan, toolbox = self.toolbox.plan, self.toolbox
+        return BulkOrder(
+            verify=plan.verify,
+            from_medium=plan.verify_from_medium,
+            keep_times=not plan.reset_file_date,
+            size_maximum=SEGMENT_BYTES,
+            seconds=toolbox.deadline - toolbox.monotonic(),
+        )
+
+    # ------------------------------------------------------------------ publishing
+
+    def publish(self, publish_one: Callable[[Staged], Finished | Again]) -> None:
+        """Publish all files; those that cannot be published here by the ordinary way."""
+        first = 0
+        while first < len(self.files):
+            wanted = slice(first, first + self.copier.files_maximum)
+            files = self.files[wanted]
+            names = [planned.target_name for planned in files]
+            replace = [planned.mode is CopyMode.OVERWRITE for planned in files]
+            count = self.copier.publish(self.temporaries[wanted], names, replace)
+            first += count
+            if count < len(files):
+                self.others[first] = publish_one(self._staged(first))
+                first += 1
+
+    def results(self) -> Iterator[tuple[PlannedFile, Record | Finished | Again]]:
+        """What became of each published file."""
+        for index, planned in enumerate(self.files):
+            yield planned, self.others.get(index) or self._record(index)
+
+    def abort(self) -> None:
+        """Remove all files that are not published."""
+        for temporary in self.temporaries:
+            self.copier.staged_file(temporary).abort()
+
+    def _staged(self, index: int) -> Staged:
+        entry, xxh3_128, _ = self.staged[index]
+        planned = self.files[index]
+        return Staged(
+            group=self.group,
+            planned=planned,
+            mode=planned.mode,
+            target=self.target,
+            file=self.copier.staged_file(self.temporaries[index]),
+            written=Written(entry=entry, xxh3_128=xxh3_128, checksum=b"", lost=self._lost(index)),
+            bytes_copied=entry.size,
+        )
+
+    def _record(self, index: int) -> Record:
+        """As `copying.record_of` makes it, in one step: there may be millions."""
+        planned, group = self.files[index], self.group
+        entry, xxh3_128, lost = self.staged[index]
+        return Record(
+            planned.place,
+            group.source,
+            group.folder,
+            entry,
+            OUTCOMES[planned.mode],
+            paths.join(group.target, planned.target_name),
+            xxh3_128,
+            b"",
+            None,
+            0,
+            1,
+            self.toolbox.time_ns(),
+            self._lost(index) if lost else b"",
+        )
+
+    def _lost(self, index: int) -> bytes:
+        """What the destination did not keep, for the catalogue; warns of it."""
+        entry, _, lost = self.staged[index]
+        if not lost:
+            return b""
+        fields = self.copier.lost_fields(lost)
+        return note_lost(fields, metadata_of(entry, None), self.toolbox)
+
+
+def _is_usual(planned: PlannedFile) -> bool:
+    entry = planned.entry
+    return (
+        entry.links == 1
+        and entry.kind is EntryKind.FILE
+        and (planned.mode is CopyMode.NEW or planned.mode is CopyMode.OVERWRITE)
+        and not (planned.attempts or planned.expected or planned.unkept)
+    )

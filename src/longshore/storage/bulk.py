@@ -1,0 +1,63 @@
+"""Copying many small files of one folder to another at once, where two storages offer it.
+
+A shortcut beside the interface of `handler`, for what dominates with small files: the calls per
+file. It takes only what is usual. Whatever is not, and every error, is left to the caller, who
+takes the ordinary way for that file; so errors have one home, and both ways have one result.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from longshore.domain.entry import Entry
+from longshore.storage.handler import StagedFile
+
+
+class BulkOrder(NamedTuple):
+    """How the files of one call are staged."""
+
+    verify: bool  # read back and compare
+    from_medium: bool  # make the system forget what it wrote before
+    keep_times: bool
+    size_maximum: int  # bytes; larger files are left to the caller
+    seconds: float  # no further file is begun after them
+
+
+BulkStaged = tuple[Entry, bytes, int]
+"""A file fully written under its temporary name, with its metadata: the source as it was read, its
+XXH3-128, and what the destination does not keep of it, for `lost_fields`; 0 = nothing."""
+
+
+class BulkCopier(ABC):
+    """From one opened folder to another; both have to stay open."""
+
+    files_maximum: int
+    """In one call."""
+
+    @abstractmethod
+    def stage(
+        self, names: Sequence[bytes], temporary_names: Sequence[bytes], order: BulkOrder
+    ) -> list[BulkStaged]:
+        """Stage files in this order; at least the first is tried. Returns those that are staged.
+
+        The file behind them is the caller's, unless the time is up; nothing of it is left over.
+        """
+
+    @abstractmethod
+    def lost_fields(self, lost: int) -> tuple[str, ...]:
+        """The names of the fields, as `StagedFile.set_metadata` gives them."""
+
+    @abstractmethod
+    def publish(
+        self, temporary_names: Sequence[bytes], names: Sequence[bytes], replace: Sequence[bool]
+    ) -> int:
+        """Give staged files their final names; how many of the first have theirs now.
+
+        As `StagedFile.commit`; the file behind them is the caller's, still under its staged name.
+        """
+
+    @abstractmethod
+    def staged_file(self, temporary_name: bytes) -> StagedFile:
+        """One of the staged files, closed, for the ordinary way."""
