@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from longshore.api.task_parts import columns, part_routes
+from longshore.api.task_parts import PartResource, columns
 from longshore.services import task_callbacks
 
-routes = part_routes(
-    "task_callbacks",
-    task_callbacks.PART,
+routes = PartResource(
+    plural="task_callbacks",
+    kind=task_callbacks.PART,
     words="callbacks",
     model=task_callbacks.CallbackInput,
     create=task_callbacks.create,
@@ -16,4 +16,4 @@ routes = part_routes(
     shown="task_callback",
     body="task_callback",
     filters=("id", "type", "script"),
-)
+).routes()

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from longshore.api.task_ends import shown
-from longshore.api.task_parts import part_routes
+from longshore.api.task_parts import PartResource
 from longshore.services import task_destinations
 from longshore.services.context import Context
 
@@ -27,9 +27,9 @@ def render(context: Context, rows: Sequence[Row[Any]]) -> list[object]:
     ]
 
 
-routes = part_routes(
-    "task_destinations",
-    task_destinations.PART,
+routes = PartResource(
+    plural="task_destinations",
+    kind=task_destinations.PART,
     words="destinations",
     model=task_destinations.DestinationInput,
     create=task_destinations.create,
@@ -38,4 +38,4 @@ routes = part_routes(
     shown="task_destination_down",
     body="task_destination_up",
     filters=("id", "folder_id", "tape_id", "pool_id"),
-)
+).routes()

@@ -6,13 +6,13 @@ from starlette.responses import Response
 
 from longshore.api.rendering import collection
 from longshore.api.routing import Call
-from longshore.api.task_parts import columns, part_routes
+from longshore.api.task_parts import PartResource, columns
 from longshore.services import task_metadata
 from longshore.services.errors import NotFound
 
-routes = part_routes(
-    "task_metadata",
-    task_metadata.PART,
+routes = PartResource(
+    plural="task_metadata",
+    kind=task_metadata.PART,
     words="metadata",
     model=task_metadata.MetadatumInput,
     create=task_metadata.create,
@@ -21,7 +21,7 @@ routes = part_routes(
     shown="task_metadatum",
     body="task_metadatum",
     filters=("id", "key", "value"),
-)
+).routes()
 
 
 @routes.add(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from longshore.api.task_parts import columns, part_routes
+from longshore.api.task_parts import PartResource, columns
 from longshore.services import task_options
 
-routes = part_routes(
-    "task_options",
-    task_options.PART,
+routes = PartResource(
+    plural="task_options",
+    kind=task_options.PART,
     words="options",
     model=task_options.OptionInput,
     create=task_options.create,
@@ -16,4 +16,4 @@ routes = part_routes(
     shown="task_option",
     body="task_option",
     filters=("id", "type", "value"),
-)
+).routes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sqlalchemy import Row
@@ -40,102 +41,116 @@ class Update(Protocol):
     ) -> Row[Any]: ...
 
 
-def part_routes(
-    plural: str,
-    kind: Part,
-    *,
-    words: str,
-    model: type[Input],
-    create: Create,
-    update: Update,
-    render: Renderer,
-    shown: str,
-    body: str,
-    filters: tuple[str, ...],
-) -> Routes:
-    """Index, create, show, update and destroy. `shown` and `body` are schemas."""
-    routes = Routes()
-    singular = kind.resource
-    path = f"/tasks/{{task_id}}/{plural}"
-    one = f"{path}/{{{singular}_id}}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartResource:
+    """One kind of part as the api offers it. `words` is its plural in sentences; `shown` and
+    `body` are schemas."""
 
-    @routes.add(
-        "GET",
-        path,
-        operation_id=f"index_{plural}",
-        tag=plural,
-        scope=f"{plural}/index",
-        summary=f"List the {words} of a task",
-        responses={200: f"{singular}_collection"},
-        paged=True,
-        sortable=True,
-        filters=filters,
-    )
-    def index(call: Call) -> Response:
-        page = call.page()
-        found = task_parts.index(call.context, call.principal, call.path("task_id"), kind, page)
-        return collection(found.count, plural, render(call.context, list(found.rows)))
+    plural: str
+    kind: Part
+    words: str
+    model: type[Input]
+    create: Create
+    update: Update
+    render: Renderer
+    shown: str
+    body: str
+    filters: tuple[str, ...]
 
-    @routes.add(
-        "POST",
-        path,
-        operation_id=f"create_{singular}",
-        tag=plural,
-        scope=f"{plural}/create",
-        summary=f"Add to the {words} of a task",
-        responses={201: shown, 422: "error"},
-        body=body,
-    )
-    def create_one(call: Call) -> Response:
-        given, problems = call.read(model)
-        row = create(call.context, call.principal, call.path("task_id"), given, problems)
-        return json_response(render(call.context, [row])[0], status=201)
+    @property
+    def _identifier(self) -> str:
+        return f"{self.kind.resource}_id"
 
-    @routes.add(
-        "GET",
-        one,
-        operation_id=f"show_{singular}",
-        tag=plural,
-        scope=f"{plural}/show",
-        summary=f"Show one of the {words} of a task",
-        responses={200: shown},
-    )
-    def show_one(call: Call) -> Response:
-        task, identifier = call.path("task_id"), call.path(f"{singular}_id")
-        row = task_parts.show(call.context, call.principal, task, kind, identifier)
-        return json_response(render(call.context, [row])[0])
+    def routes(self) -> Routes:
+        """Index, create, show, update and destroy."""
+        routes = Routes()
+        path = f"/tasks/{{task_id}}/{self.plural}"
+        self._add_to_all(routes, path)
+        self._add_to_one(routes, f"{path}/{{{self._identifier}}}")
+        return routes
 
-    @routes.add(
-        "PUT",
-        one,
-        operation_id=f"update_{singular}",
-        tag=plural,
-        scope=f"{plural}/update",
-        summary=f"Change one of the {words} of a task",
-        responses={200: shown, 422: "error"},
-        body=body,
-    )
-    def update_one(call: Call) -> Response:
-        given, problems = call.read(model)
-        task, identifier = call.path("task_id"), call.path(f"{singular}_id")
-        row = update(call.context, call.principal, task, identifier, given, problems)
-        return json_response(render(call.context, [row])[0])
+    def _add_to_all(self, routes: Routes, path: str) -> None:
+        routes.add(
+            "GET",
+            path,
+            operation_id=f"index_{self.plural}",
+            tag=self.plural,
+            scope=f"{self.plural}/index",
+            summary=f"List the {self.words} of a task",
+            responses={200: f"{self.kind.resource}_collection"},
+            paged=True,
+            sortable=True,
+            filters=self.filters,
+        )(self._index)
+        routes.add(
+            "POST",
+            path,
+            operation_id=f"create_{self.kind.resource}",
+            tag=self.plural,
+            scope=f"{self.plural}/create",
+            summary=f"Add to the {self.words} of a task",
+            responses={201: self.shown, 422: "error"},
+            body=self.body,
+        )(self._create)
 
-    @routes.add(
-        "DELETE",
-        one,
-        operation_id=f"destroy_{singular}",
-        tag=plural,
-        scope=f"{plural}/destroy",
-        summary=f"Remove one of the {words} of a task",
-        responses={204: None},
-    )
-    def destroy_one(call: Call) -> Response:
-        task, identifier = call.path("task_id"), call.path(f"{singular}_id")
-        task_parts.destroy(call.context, call.principal, task, kind, identifier)
+    def _add_to_one(self, routes: Routes, path: str) -> None:
+        routes.add(
+            "GET",
+            path,
+            operation_id=f"show_{self.kind.resource}",
+            tag=self.plural,
+            scope=f"{self.plural}/show",
+            summary=f"Show one of the {self.words} of a task",
+            responses={200: self.shown},
+        )(self._show)
+        routes.add(
+            "PUT",
+            path,
+            operation_id=f"update_{self.kind.resource}",
+            tag=self.plural,
+            scope=f"{self.plural}/update",
+            summary=f"Change one of the {self.words} of a task",
+            responses={200: self.shown, 422: "error"},
+            body=self.body,
+        )(self._update)
+        routes.add(
+            "DELETE",
+            path,
+            operation_id=f"destroy_{self.kind.resource}",
+            tag=self.plural,
+            scope=f"{self.plural}/destroy",
+            summary=f"Remove one of the {self.words} of a task",
+            responses={204: None},
+        )(self._destroy)
+
+    def _index(self, call: Call) -> Response:
+        page, task = call.page(), call.path("task_id")
+        found = task_parts.index(call.context, call.principal, task, self.kind, page)
+        return collection(found.count, self.plural, self.render(call.context, list(found.rows)))
+
+    def _create(self, call: Call) -> Response:
+        given, problems = call.read(self.model)
+        row = self.create(call.context, call.principal, call.path("task_id"), given, problems)
+        return self._shown(call, row, status=201)
+
+    def _show(self, call: Call) -> Response:
+        task, identifier = call.path("task_id"), call.path(self._identifier)
+        row = task_parts.show(call.context, call.principal, task, self.kind, identifier)
+        return self._shown(call, row)
+
+    def _update(self, call: Call) -> Response:
+        given, problems = call.read(self.model)
+        task, identifier = call.path("task_id"), call.path(self._identifier)
+        row = self.update(call.context, call.principal, task, identifier, given, problems)
+        return self._shown(call, row)
+
+    def _destroy(self, call: Call) -> Response:
+        task, identifier = call.path("task_id"), call.path(self._identifier)
+        task_parts.destroy(call.context, call.principal, task, self.kind, identifier)
         return empty_response()
 
-    return routes
+    def _shown(self, call: Call, row: Row[Any], *, status: int = 200) -> Response:
+        return json_response(self.render(call.context, [row])[0], status=status)
 
 
 def columns(*names: str) -> Renderer:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from longshore.api.task_ends import shown
-from longshore.api.task_parts import part_routes
+from longshore.api.task_parts import PartResource
 from longshore.services import task_sources
 from longshore.services.context import Context
 
@@ -29,9 +29,9 @@ def render(context: Context, rows: Sequence[Row[Any]]) -> list[object]:
     ]
 
 
-routes = part_routes(
-    "task_sources",
-    task_sources.PART,
+routes = PartResource(
+    plural="task_sources",
+    kind=task_sources.PART,
     words="sources",
     model=task_sources.SourceInput,
     create=task_sources.create,
@@ -40,4 +40,4 @@ routes = part_routes(
     shown="task_source_down",
     body="task_source_up",
     filters=("id", "file_id", "import_file_id", "tape_id", "pool_id"),
-)
+).routes()
