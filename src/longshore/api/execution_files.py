@@ -14,9 +14,8 @@ from longshore.api.rendering import (
     collection,
     date_of_nanoseconds,
     json_response,
-    long_collection,
+    listed,
     permission,
-    rendered,
 )
 from longshore.api.routing import Call, Routes
 from longshore.database.execution_files import FILES_DEFAULT
@@ -88,13 +87,13 @@ def _execution_id(call: Call) -> int | None:
 def index(call: Call) -> Response:
     page = call.page()
     found = executions.files(call.context, _execution_id(call), page)
-    return long_collection(found.count, "files", rendered(render, found.rows))
+    return listed(found, "files", render)
 
 
 def children(call: Call) -> Response:
     page, parent = call.page(), call.path("file_parent_id")
     found = executions.files(call.context, _execution_id(call), page, parent=parent)
-    return long_collection(found.count, "files", rendered(render, found.rows))
+    return listed(found, "files", render)
 
 
 def show(call: Call) -> Response:

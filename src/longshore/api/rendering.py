@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row
 from starlette.responses import Response, StreamingResponse
+
+from longshore.services.listing import Listing
 
 PIECE_ROWS = 500  # rows of a long list that are encoded and sent at once, about 250 KiB
 
@@ -101,6 +103,6 @@ def row_renderer(
     return render
 
 
-def rendered(render: Callable[[Any], object], rows: Iterable[Any]) -> Iterator[object]:
-    """Each row as the api shows it."""
-    return (render(row) for row in rows)
+def listed(found: Listing, plural: str, render: Callable[[Any], object]) -> Response:
+    """A listing's rows as the api shows them."""
+    return long_collection(found.count, plural, (render(row) for row in found.rows))

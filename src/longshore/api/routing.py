@@ -60,6 +60,15 @@ class Parameter:
     description: str = ""
 
 
+def of_all_users(what: str) -> Parameter:
+    """Lets administrators list what belongs to anybody."""
+    return Parameter(
+        name="all",
+        type="boolean",
+        description=f"Administrators: the {what} of all users, not only their own.",
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One method of one path. `responses` maps a status to the name of a schema or None."""
@@ -127,6 +136,10 @@ class Call:
     def page(self) -> Page:
         """The listing that was asked for. Raises Invalid."""
         return self.query.page(self.operation.filters, limit_default=self.operation.limit_default)
+
+    def wants_everybody(self) -> bool:
+        """Whether `of_all_users` was asked for. Raises Invalid."""
+        return self.query.boolean("all", default=False)
 
     def read(self, model: type[InputType]) -> tuple[InputType, Problems]:
         """The body as an input, and what of it could not be read."""

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Row
 from starlette.responses import Response
 
-from longshore.api.rendering import date, json_response, long_collection, rendered, row_renderer
-from longshore.api.routing import Call, Parameter, Routes
+from longshore.api.rendering import date, json_response, listed, row_renderer
+from longshore.api.routing import Call, Parameter, Routes, of_all_users
 from longshore.database.executions import SHOWN_COLUMNS
 from longshore.services import executions
 
@@ -64,11 +64,7 @@ render = row_renderer(
             default=True,
             description="false: of each task only the last execution that did its work.",
         ),
-        Parameter(
-            name="all",
-            type="boolean",
-            description="Administrators: the executions of all users, not only their own.",
-        ),
+        of_all_users("executions"),
     ),
 )
 def index_task_executions(call: Call) -> Response:
@@ -77,9 +73,9 @@ def index_task_executions(call: Call) -> Response:
         call.principal,
         call.page(),
         complete=call.query.boolean("complete_list", default=True),
-        everybody=call.query.boolean("all", default=False),
+        everybody=call.wants_everybody(),
     )
-    return long_collection(found.count, "task_executions", rendered(render, found.rows))
+    return listed(found, "task_executions", render)
 
 
 @routes.add(
@@ -107,7 +103,7 @@ def index_task_executions_by_task(call: Call) -> Response:
         complete=call.query.boolean("complete_list", default=True),
         task_identifier=task,
     )
-    return long_collection(found.count, "task_executions", rendered(render, found.rows))
+    return listed(found, "task_executions", render)
 
 
 @routes.add(
@@ -153,7 +149,7 @@ def show_task_execution_by_task(call: Call) -> Response:
 def index_log_by_task_execution(call: Call) -> Response:
     identifier = call.path("task_execution_id")
     found = executions.log(call.context, call.principal, identifier, call.page())
-    return long_collection(found.count, "log", rendered(_render_line, found.rows))
+    return listed(found, "log", _render_line)
 
 
 def _render_line(line: Row[Any]) -> dict[str, object]:

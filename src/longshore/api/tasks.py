@@ -12,11 +12,10 @@ from longshore.api.rendering import (
     date,
     empty_response,
     json_response,
-    long_collection,
-    rendered,
+    listed,
     row_renderer,
 )
-from longshore.api.routing import Call, Endpoint, Parameter, Routes
+from longshore.api.routing import Call, Endpoint, Parameter, Routes, of_all_users
 from longshore.database.tasks import COLUMNS
 from longshore.domain.execution import JobStatus, TaskAction
 from longshore.services import jobs, task_clones, tasks
@@ -63,18 +62,12 @@ render = row_renderer(
     paged=True,
     sortable=True,
     filters=FILTERS,
-    parameters=(
-        Parameter(
-            name="all",
-            type="boolean",
-            description="Administrators: the tasks of all users, not only their own.",
-        ),
-    ),
+    parameters=(of_all_users("tasks"),),
 )
 def index_tasks(call: Call) -> Response:
-    everybody = call.query.boolean("all", default=False)
+    everybody = call.wants_everybody()
     found = tasks.index(call.context, call.principal, call.page(), everybody=everybody)
-    return long_collection(found.count, "tasks", rendered(render, found.rows))
+    return listed(found, "tasks", render)
 
 
 @routes.add(
