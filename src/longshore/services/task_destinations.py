@@ -13,11 +13,18 @@ from longshore.domain.entry import EntryKind
 from longshore.services import task_ends, task_parts
 from longshore.services.container_access import WRITING
 from longshore.services.context import Context
-from longshore.services.errors import Kind, Problems
+from longshore.services.errors import Problems
 from longshore.services.input import Input, Whole, Words
+from longshore.services.locations import Place
 from longshore.services.principal import Principal
 
-NAMES = task_ends.Names("folder_id", "folder_path", WRITING)
+
+def _unfit(place: Place) -> str | None:
+    """A folder is written to: one that is there, or one that the run will make."""
+    return None if place.kind in {None, EntryKind.FOLDER} else "it is no folder"
+
+
+SIDE = task_ends.Side("folder_id", "folder_path", WRITING, _unfit)
 
 _COLUMNS = task_destinations.c
 PART = task_parts.Part(
@@ -48,7 +55,8 @@ def create(
 ) -> Row[Any]:
     """The new destination. Raises NotFound, Invalid."""
     owner = task_parts.require_editable(context, principal, task)
-    values = _resolved(context, principal, owner, given, problems)
+    end = task_ends.resolve(context, principal, given, SIDE, owner.local_server_path, problems)
+    values = end.columns() if end else {}
     problems.raise_if_any()
     with task_parts.editing(context, principal, task) as (connection, row):
         return task_parts.add(connection, row, PART, values)
@@ -66,27 +74,10 @@ def update(
     owner = task_parts.require_editable(context, principal, task)
     task_parts.show(context, principal, task, PART, identifier)
     values: dict[str, Any] = {}
-    if any(given.has(name) for name in NAMES.all):
-        values = _resolved(context, principal, owner, given, problems)
+    if any(given.has(name) for name in SIDE.attributes):
+        end = task_ends.resolve(context, principal, given, SIDE, owner.local_server_path, problems)
+        values = end.columns() if end else {}
     problems.raise_if_any()
     with task_parts.editing(context, principal, task) as (connection, row):
         old = task_parts.find(connection, row, PART, identifier)
         return task_parts.change(connection, old, PART, values)
-
-
-def _resolved(
-    context: Context,
-    principal: Principal,
-    task: Row[Any],
-    given: DestinationInput,
-    problems: Problems,
-) -> dict[str, Any]:
-    """The columns of the place: a folder, or one that the run will make."""
-    end = task_ends.resolve(context, principal, given, NAMES, task.local_server_path, problems)
-    if end is None:
-        return {}
-    if end.place.kind not in {None, EntryKind.FOLDER}:
-        attribute = "folder_path" if given.folder_path is not None else "folder_id"
-        value = getattr(given, attribute)
-        problems.add(attribute, Kind.INVALID, value=value, note="it is no folder")
-    return end.columns()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from longshore.database import pools as pool_rows
 from longshore.database.connection import reading
 from longshore.database.pools import Pool
+from longshore.domain.entry import EntryKind
 from longshore.domain.paths import InvalidPath
 from longshore.services.container_access import is_allowed
 from longshore.services.context import Context
@@ -33,6 +34,10 @@ class End:
     place: Place
     given_pool: bool
 
+    @property
+    def is_file(self) -> bool:
+        return self.place.kind is EntryKind.FILE
+
     def columns(self) -> dict[str, Any]:
         """The columns of task_sources and task_destinations."""
         place = self.place
@@ -47,27 +52,35 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
-    """The attributes under which one side gives its place, and the right it needs there."""
+class Side:
+    """The attributes under which one side of a task gives its place, and what is needed there.
+
+    `unfit` says why a place cannot be on this side; None if it can.
+    """
 
     file_id: str
     file_path: str
     needed: frozenset[str]
+    unfit: Callable[[Place], str | None]
 
     @property
-    def all(self) -> tuple[str, ...]:
+    def attributes(self) -> tuple[str, ...]:
         return (self.file_id, self.file_path, "tape_id", "tape_barcode", "pool_id", "pool_name")
+
+    def used(self, values: Mapping[str, Any]) -> str:
+        """The attribute that names the place in what a client gave."""
+        return self.file_path if values.get(self.file_path) is not None else self.file_id
 
 
 def resolve(
     context: Context,
     principal: Principal,
     given: Input,
-    names: Names,
+    side: Side,
     prefix: str | None,
     problems: Problems,
 ) -> End | None:
-    """The place that the client means; None when something about it is wrong."""
+    """The place that the client means; None when it does not mean one."""
     values = given.given()
     before = len(problems)
     for unknown in ("tape_id", "tape_barcode", "import_file_id", "import_file_path"):
@@ -75,12 +88,13 @@ def resolve(
         if values.get(unknown) is not None:
             problems.add(unknown, Kind.INVALID, value=values[unknown])
     pool = _pool(context, values, problems)
-    place = _place(context, values, names, pool, prefix, problems)
+    place = _place(context, values, side, pool, prefix, problems)
     if place is not None:
-        _check_right(context, principal, place, values, names, problems)
+        _check_right(context, principal, place, values, side, problems)
     if len(problems) > before:
         return None
     if place is not None:
+        _check_fit(place, values, side, problems)
         return End(place, given_pool=pool is not None)
     if pool is not None:
         return End(Place(pool=pool), given_pool=True)
@@ -89,21 +103,28 @@ def resolve(
     return None
 
 
+def _check_fit(place: Place, values: Mapping[str, Any], side: Side, problems: Problems) -> None:
+    reason = side.unfit(place)
+    if reason is not None:
+        attribute = side.used(values)
+        problems.add(attribute, Kind.INVALID, value=values[attribute], note=reason)
+
+
 def _check_right(
     context: Context,
     principal: Principal,
     place: Place,
     values: dict[str, Any],
-    names: Names,
+    side: Side,
     problems: Problems,
 ) -> None:
     """A container takes part only in tasks of users who have the right to it."""
     if place.container is None:
         return
     with reading(context.database.state) as connection:
-        allowed = is_allowed(connection, context, principal, place.container, names.needed)
+        allowed = is_allowed(connection, context, principal, place.container, side.needed)
     if not allowed:
-        attribute = names.file_path if values.get(names.file_path) is not None else names.file_id
+        attribute = side.used(values)
         note = f"you have no right to the container {place.container.name}"
         problems.add(attribute, Kind.INVALID, value=values[attribute], note=note)
 
@@ -136,24 +157,22 @@ def _known(
 def _place(
     context: Context,
     values: dict[str, Any],
-    names: Names,
+    side: Side,
     pool: Pool | None,
     prefix: str | None,
     problems: Problems,
 ) -> Place | None:
-    by_id = _place_by_id(context, values.get(names.file_id), names.file_id, problems)
-    text = values.get(names.file_path)
+    by_id = _place_by_id(context, values.get(side.file_id), side.file_id, problems)
+    text = values.get(side.file_path)
     by_path = None
     if text is not None:
         by_path = _place_by_path(
-            context, without_prefix(text, prefix), names.file_path, pool, problems
+            context, without_prefix(text, prefix), side.file_path, pool, problems
         )
     if by_id is not None and by_path is not None and by_id.file_id != by_path.file_id:
-        problems.add(names.file_path, Kind.INVALID, value=text, note="it is not that file's path")
+        problems.add(side.file_path, Kind.INVALID, value=text, note="it is not that file's path")
     if by_id is not None and pool is not None and (by_id.pool is None or by_id.pool.id != pool.id):
-        problems.add(
-            names.file_id, Kind.INVALID, value=by_id.file_id, note="it is not in that pool"
-        )
+        problems.add(side.file_id, Kind.INVALID, value=by_id.file_id, note="it is not in that pool")
     return by_id or by_path
 
 

@@ -9,18 +9,24 @@ from sqlalchemy import Row
 from longshore.database.query import Filterable
 from longshore.database.query import Kind as ValueKind
 from longshore.database.tables import task_sources
-from longshore.domain.entry import EntryKind
 from longshore.services import task_ends, task_parts
 from longshore.services.container_access import READING
 from longshore.services.context import Context
 from longshore.services.errors import Kind, Problems
 from longshore.services.input import Input, Whole, Words
+from longshore.services.locations import Place
 from longshore.services.principal import Principal
 
 RANGE_LENGTH = 2
 
-NAMES = task_ends.Names("file_id", "file_path", READING)
-_PLACE_FIELDS = (*NAMES.all, "import_file_id", "import_file_path")
+
+def _unfit(place: Place) -> str | None:
+    """What is read has to be there."""
+    return place.reason if place.kind is None else None
+
+
+SIDE = task_ends.Side("file_id", "file_path", READING, _unfit)
+_PLACE_FIELDS = (*SIDE.attributes, "import_file_id", "import_file_path")
 
 _COLUMNS = task_sources.c
 PART = task_parts.Part(
@@ -55,8 +61,9 @@ def create(
 ) -> Row[Any]:
     """The new source. Raises NotFound, Invalid."""
     owner = task_parts.require_editable(context, principal, task)
-    values = _resolved(context, principal, owner, given, problems)
-    values |= _range(given, problems, is_file=values.pop("is_file", False))
+    end = task_ends.resolve(context, principal, given, SIDE, owner.local_server_path, problems)
+    values = end.columns() if end else {}
+    values |= _range(given, problems, is_file=end is not None and end.is_file)
     problems.raise_if_any()
     with task_parts.editing(context, principal, task) as (connection, row):
         return task_parts.add(connection, row, PART, values)
@@ -74,31 +81,18 @@ def update(
     owner = task_parts.require_editable(context, principal, task)
     old = task_parts.show(context, principal, task, PART, identifier)
     values: dict[str, Any] = {}
+    is_file = bool(old.path)
     if any(given.has(name) for name in _PLACE_FIELDS):
-        values = _resolved(context, principal, owner, given, problems)
+        end = task_ends.resolve(context, principal, given, SIDE, owner.local_server_path, problems)
+        values = end.columns() if end else {}
         values |= {"range_first": None, "range_last": None}
-    is_file = values.pop("is_file", bool(old.path))
+        is_file = end.is_file if end else is_file
     if given.has("range"):
         values |= _range(given, problems, is_file=is_file)
     problems.raise_if_any()
     with task_parts.editing(context, principal, task) as (connection, row):
         current = task_parts.find(connection, row, PART, identifier)
         return task_parts.change(connection, current, PART, values)
-
-
-def _resolved(
-    context: Context,
-    principal: Principal,
-    task: Row[Any],
-    given: SourceInput,
-    problems: Problems,
-) -> dict[str, Any]:
-    end = task_ends.resolve(context, principal, given, NAMES, task.local_server_path, problems)
-    if end is None:
-        return {}
-    if end.place.kind is None:
-        problems.add("file_path", Kind.INVALID, value=given.file_path, note=end.place.reason)
-    return {**end.columns(), "is_file": end.place.kind is EntryKind.FILE}
 
 
 def _range(given: SourceInput, problems: Problems, *, is_file: bool) -> dict[str, int | None]:
