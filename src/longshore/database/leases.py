@@ -2,6 +2,10 @@
 
 Whoever holds it knows its epoch. A controller that was paused past its lease finds another epoch
 in the very transaction in which it wants to record something, and records nothing.
+
+The lease lies in the journal. SQLite keeps the state in another file, so the state has a fence of
+its own with the epoch of the newest holder: who takes the lease raises it before anything else, and
+every transaction on the state looks at it.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select, update
 
-from longshore.database.tables import leases
+from longshore.database.tables import fences, leases
 from longshore.domain.errors import LongshoreError
 
 CONTROLLER = "controller"
@@ -61,3 +65,30 @@ def confirm(connection: Connection, lease: Lease, expires_at: float) -> None:
     )
     if kept.rowcount != 1:
         raise LeaseLost("another controller has taken the lease")
+
+
+def raise_fence(connection: Connection, lease: Lease) -> None:
+    """Keep earlier holders from writing the state. Raises LeaseLost if a later one has done so."""
+    if not _fence(connection):
+        connection.execute(insert(fences).values(name=CONTROLLER, epoch=0))
+    raised = connection.execute(
+        update(fences)
+        .where(fences.c.name == CONTROLLER, fences.c.epoch <= lease.epoch)
+        .values(epoch=lease.epoch)
+    )
+    if raised.rowcount != 1:
+        raise LeaseLost("another controller has taken the lease")
+
+
+def pass_fence(connection: Connection, lease: Lease) -> None:
+    """Return if the holder may write the state, until its transaction ends. Raises LeaseLost."""
+    found = _fence(connection)
+    if found and found[0] > lease.epoch:
+        raise LeaseLost("another controller has taken the lease")
+
+
+def _fence(connection: Connection) -> tuple[int] | None:
+    """The fence's epoch; on PostgreSQL nobody raises it before this transaction ends."""
+    query = select(fences.c.epoch).where(fences.c.name == CONTROLLER).with_for_update(read=True)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (int(row.epoch),)

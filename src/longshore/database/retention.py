@@ -44,12 +44,13 @@ def between(connection: Connection, *, after: int, before: int, limit: int) -> l
 def facts(connection: Connection, execution_ids: Sequence[int]) -> Sequence[Row[Any]]:
     """id, status, job_finished, `shown` by its task, and whether it is a `needed_backup`."""
     later = task_executions.alias("later")
+    # What builds upon a backup ends with the next full one; that and all after it are needed.
     has_later = (
         select(later.c.id)
         .where(
             later.c.task_id == _EXECUTIONS.task_id,
             later.c.id > _EXECUTIONS.id,
-            later.c.workflow_action.in_(_BACKUPS),
+            later.c.workflow_action == WorkflowAction.FULL_BACKUP.value,
             later.c.status.in_(CORRECT),
         )
         .exists()

@@ -171,8 +171,13 @@ def primary_pools(connection: Connection) -> Sequence[Row[Any]]:
     return connection.execute(query).all()
 
 
-def remove_task(connection: Connection, task_id: int) -> None:
-    connection.execute(delete(tasks).where(tasks.c.id == task_id))
+def remove_one_shot(connection: Connection, task_id: int, execution_id: int) -> None:
+    """Remove the task if it wants to go after this execution."""
+    connection.execute(
+        delete(tasks).where(
+            tasks.c.id == task_id, tasks.c.delete == 1, tasks.c.execution_id == execution_id
+        )
+    )
 
 
 # ----------------------------------------------------------------------------- executions
@@ -356,6 +361,30 @@ def shows(connection: Connection, execution_id: int) -> bool:
     """Whether a task shows this execution as its present one."""
     query = select(tasks.c.id).where(_shows(execution_id))
     return connection.execute(query).first() is not None
+
+
+def backup_chain(
+    connection: Connection, task_id: int, *, full: str, incremental: str, limit: int
+) -> list[int]:
+    """The task's last correct full backup and what builds upon it, newest first."""
+    columns = task_executions.c
+    correct = (TaskStatus.DONE.value, TaskStatus.FINISHED_WITH_WARNINGS.value)
+    query = (
+        select(columns.id, columns.workflow_action)
+        .where(
+            columns.task_id == task_id,
+            columns.workflow_action.in_([full, incremental]),
+            columns.status.in_(correct),
+        )
+        .order_by(columns.id.desc())
+        .limit(limit)
+    )
+    chain = []
+    for execution_id, action in connection.execute(query):
+        chain.append(execution_id)
+        if action == full:
+            break
+    return chain
 
 
 def correct_executions(

@@ -482,6 +482,14 @@ waits = Table(
     Column("reasons", Text, nullable=False),  # JSON list of domain.waiting.Reason
 )
 
+# Which controller may write the state: the lease lies in the other file of SQLite.
+fences = Table(
+    "fences",
+    state,
+    Column("name", Text, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),  # of the newest lease; older ones commit nothing
+)
+
 # --------------------------------------------------------------------------------- engine
 
 leases = Table(

@@ -286,5 +286,10 @@ def _base_executions(connection: Connection, task: runs.TaskRow) -> list[int]:
     """The backups whose files an incremental one does not write again; none: it is a full one."""
     if task.workflow_action != WorkflowAction.INCREMENTAL_BACKUP.value:
         return []
-    backups = [action.value for action in BACKUPS]
-    return runs.correct_executions(connection, task.id, backups, limit=BASE_EXECUTIONS_MAXIMUM)
+    return runs.backup_chain(
+        connection,
+        task.id,
+        full=WorkflowAction.FULL_BACKUP.value,
+        incremental=WorkflowAction.INCREMENTAL_BACKUP.value,
+        limit=BASE_EXECUTIONS_MAXIMUM,
+    )

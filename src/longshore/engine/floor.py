@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from random import Random
 
 from sqlalchemy import Connection
 
@@ -35,6 +36,7 @@ class Floor:
     unseal: Callable[[bytes], str] | None = None  # makes stored secrets readable
     runs: dict[int, Run] = field(default_factory=dict)  # by execution id
     folder_ids: FolderIds = field(default_factory=FolderIds)
+    random: Random = field(default_factory=Random)  # spreads attempts that would coincide
 
     def now(self) -> int:
         """Whole seconds since 1970."""
@@ -55,12 +57,13 @@ class Floor:
 
     @contextmanager
     def state(self) -> Iterator[Connection]:
-        """A transaction on the state, begun while this controller holds the lease."""
+        """A transaction on the state that only the holder of the lease can commit."""
         with reading(self.database.journal) as connection:
             held = leases.read(connection)
         if held is None or held.epoch != self.lease.epoch:
             raise LeaseLost("another controller has taken the lease")
         with writing(self.database.state) as connection:
+            leases.pass_fence(connection, self.lease)
             yield connection
             faults.at("state.commit")
         faults.at("state.committed")

@@ -32,7 +32,7 @@ async def acquire(database: Database, clock: Callable[[], float], lease_seconds:
     """
     while True:
         lease = _try(database, clock(), lease_seconds)
-        if lease is not None:
+        if lease is not None and _has_fenced(database, lease):
             _log.info("lease taken", epoch=lease.epoch, holder=lease.holder)
             return lease
         await asyncio.sleep(POLL_SECONDS)
@@ -62,6 +62,16 @@ def _try(database: Database, now: float, lease_seconds: float) -> Lease | None:
             return leases.take(connection, own_name(), now + lease_seconds)
     except LeaseLost:
         return None
+
+
+def _has_fenced(database: Database, lease: Lease) -> bool:
+    """Lock earlier holders out of the state; False if a later one has done so already."""
+    try:
+        with writing(database.state) as connection:
+            leases.raise_fence(connection, lease)
+    except LeaseLost:
+        return False
+    return True
 
 
 def _has_ended(holder: str) -> bool:

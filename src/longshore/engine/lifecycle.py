@@ -131,6 +131,9 @@ def change_status(floor: Floor, run: Run, event: Event, *, reason: str | None = 
             runs.append_log(
                 connection, run.execution_id, [reason], level="warning", now=floor.now()
             )
+        if status is TaskStatus.DONE:
+            # Together with the status: a task that is done and to be deleted is never seen.
+            runs.remove_one_shot(connection, run.task_id, run.execution_id)
     _log.info("status", task=run.task_id, execution=run.execution_id, status=status.value)
     run.status = status
     if status in IDLE:
@@ -220,11 +223,6 @@ def _finish(floor: Floor, run: Run) -> None:
         with floor.state() as connection:
             note_success(connection, run.task_id)
     _leave(floor, run)
-    if run.status is TaskStatus.DONE:
-        with floor.state() as connection:
-            task = runs.task(connection, run.task_id)
-            if task is not None and task.delete == 1 and task.execution_id == run.execution_id:
-                runs.remove_task(connection, run.task_id)
 
 
 def _imperfection(sums: Counters) -> str | None:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from random import Random
 
 from longshore.database.journal import WorkItem, WorkState
 from longshore.domain.execution import Event, TaskStatus
@@ -18,6 +19,7 @@ BACKLOG_PER_MOVER = 2  # batches ready for each mover before more is scanned
 ITEMS_IN_MEMORY = 128  # of one kind and execution; payloads are at most a few hundred KB
 LOST_RETRY_SECONDS = 1.0  # until a lost storage is tried again; doubles each time
 LOST_RETRY_SECONDS_MAXIMUM = 30.0
+LOST_RETRY_JITTER = 0.5  # of the pause, longer: tasks that lost one storage come back apart
 
 
 HELD_PHASES = (WorkKind.LINKS, WorkKind.RELEASE, WorkKind.FOLDERS, WorkKind.PRUNE)
@@ -206,12 +208,12 @@ class Run:
 
     # ------------------------------------------------------------------ lost storages
 
-    def lose(self, lost: Lost, now: float) -> None:
+    def lose(self, lost: Lost, now: float, random: Random) -> None:
         """A storage did not answer: wait, longer each time."""
         self.lost_since = now if self.lost_since is None else self.lost_since
         pause = min(LOST_RETRY_SECONDS * 2**self.lost_attempts, LOST_RETRY_SECONDS_MAXIMUM)
         self.lost_attempts += 1
-        self.retry_at = now + pause
+        self.retry_at = now + pause * random.uniform(1, 1 + LOST_RETRY_JITTER)
         self.reason = f"{lost.side.name.lower()}: {lost.failure.text}"
 
     def found_again(self) -> None:

@@ -466,7 +466,7 @@ def _note(floor: Floor, returned: Returned) -> None:
     run.movers[returned.item.id] = completion.mover
     reply = completion.reply
     if reply.lost is not None:
-        run.lose(reply.lost, floor.monotonic())
+        run.lose(reply.lost, floor.monotonic(), floor.random)
     elif run.lost_since is not None:
         run.found_again()
     if isinstance(reply, ScanReply):

@@ -28,6 +28,7 @@ class Standing:
         self._entries: Iterator[Entry] = iter(())
         self._next: Entry | None = None
         self.is_missing = False
+        self.failure: StorageError | None = None  # why the rest of it could not be listed
         try:
             self._folder = storage.open_folder(path)
             if after is not None:
@@ -54,8 +55,12 @@ class Standing:
 
     def at(self, name: bytes) -> Entry | None:
         """The entry of that name. Names have to be asked for in ascending order."""
-        while self._next is not None and self._next.name < name:
-            self._next = next(self._entries, None)
+        try:
+            while self._next is not None and self._next.name < name:
+                self._next = next(self._entries, None)
+        except StorageError as error:
+            self.failure = error
+            raise
         return self._next if self._next is not None and self._next.name == name else None
 
     def close(self) -> None:

@@ -83,14 +83,20 @@ class _Scan:
         self.pending = folders[::-1]
         lost: Lost | None = None
         gave_up = ""
-        while self.pending and not (self._is_full() or lost or gave_up or self.retry_after_seconds):
+        begun = False  # each slice gets on by one chunk at least, however late it begins
+        while self.pending and not (lost or gave_up or self.retry_after_seconds):
+            if begun and self._is_full():
+                break
+            begun = True
             self.rest = self.pending.pop()
+            below = len(self.pending)
             try:
                 self._list(self.rest)
             except StorageUnavailable as error:
                 lost = lost_storage(error, self.rest.source, self.toolbox)
             except (CallbackGaveUp, SandboxUnavailable) as error:
                 gave_up = str(error)
+            self.pending[below:] = reversed(self.pending[below:])  # the first name comes next
             if self.rest is not None:
                 self.pending.append(self.rest)
         return self._reply(lost, gave_up)
@@ -135,18 +141,21 @@ class _Scan:
         except StorageUnavailable:
             raise
         except StorageError as error:
-            self._try_again_or_fail(self.rest or folder, error)
+            standing = None if listing is None else listing.standing
+            ours = standing is None or standing.failure is not error
+            side = Side.SOURCE if ours else Side.DESTINATION
+            self._try_again_or_fail(self.rest or folder, error, side)
         finally:
             if listing is not None:
                 listing.close()
 
-    def _try_again_or_fail(self, folder: ScanFolder, error: StorageError) -> None:
+    def _try_again_or_fail(self, folder: ScanFolder, error: StorageError, side: Side) -> None:
         """List the rest of the folder again later, if the error may pass; the slice ends then."""
         if may_try_again(error) and folder.attempts + 1 < ATTEMPTS_MAXIMUM:
             self.retry_after_seconds = pause_seconds(folder.attempts, self.toolbox)
             self.rest = msgspec.structs.replace(folder, attempts=folder.attempts + 1)
         else:
-            self._fail_folder(folder, error)
+            self._fail_folder(folder, error, side)
             self.rest = None
 
     def _open(self, folder: ScanFolder) -> Listing:
@@ -358,7 +367,7 @@ class _Scan:
             )
         )
 
-    def _fail_folder(self, folder: ScanFolder, error: StorageError) -> None:
+    def _fail_folder(self, folder: ScanFolder, error: StorageError, side: Side) -> None:
         """A folder that cannot be listed, or a source that is not there."""
         if folder.only and error.kind is ErrorKind.NOT_FOUND and self._is_optional(folder):
             return
@@ -372,7 +381,7 @@ class _Scan:
                 parent,
                 entry,
                 Outcome.FAILED,
-                failure=failure_of(error, Stage.SCAN, Side.SOURCE),
+                failure=failure_of(error, Stage.SCAN if side is Side.SOURCE else Stage.PLAN, side),
             )
         )
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy import func, select
+import pytest
+from sqlalchemy import func, insert, select
 
-from longshore.database.connection import reading
-from longshore.database.tables import counters, execution_files
+from longshore.database import retention, runs
+from longshore.database.connection import reading, writing
+from longshore.database.tables import counters, execution_files, task_executions, users
 from longshore.domain.execution import TaskStatus
 from tests.story import Task, add_copy_task, add_share_pool
 from tests.trees import grow
@@ -60,3 +62,51 @@ def test_records_go_after_their_days_and_the_sums_stay(workshop: Workshop, tmp_p
     client.put(f"/tasks/{task.id}/action/run").raise_for_status()
     workshop.live(lambda: records(workshop)[1] == FILES and workshop.status(task.id) == "done")
     assert {each["outcome"] for each in task.files()} == {"identical"}
+
+
+FULL, INCREMENTAL = "full_backup", "incremental_backup"
+
+
+@pytest.mark.parametrize(
+    ("backups", "needed"),
+    [
+        ([(FULL, "done"), (INCREMENTAL, "done"), (INCREMENTAL, "done")], {1, 2, 3}),
+        ([(FULL, "done"), (INCREMENTAL, "done"), (FULL, "done")], {3}),
+        ([(FULL, "done"), (FULL, "done"), (INCREMENTAL, "finished_with_warnings")], {2, 3}),
+        # One that ended badly is nothing to build upon, and ends no chain either.
+        ([(FULL, "done"), (INCREMENTAL, "error"), (FULL, "stopped_by_user")], {1}),
+        # Without a full one the first incremental one was full.
+        ([(INCREMENTAL, "done"), (INCREMENTAL, "done")], {1, 2}),
+        ([("copy", "done"), ("copy", "done")], set()),
+    ],
+)
+def test_a_backup_stays_as_long_as_a_later_one_may_build_upon_it(
+    workshop: Workshop, tmp_path: Path, backups: list[tuple[str, str]], needed: set[int]
+) -> None:
+    for each in ("source", "destination"):
+        (tmp_path / each).mkdir()
+    client = workshop.client()
+    pool = add_share_pool(client, "live", "primary", tmp_path / "source")
+    away = add_share_pool(client, "archive", "offline_archive", tmp_path / "destination")
+    task = add_copy_task(client, pool, away)
+    zeros = dict.fromkeys(
+        (
+            "to_process_size", "processed_size", "to_process_files", "processed_files",
+            "finalized_files", "failed_files", "log_time", "active_seconds",
+        ), 0,
+    )  # fmt: skip
+    rows = [
+        {
+            "id": number, "task_id": task.id, "name": "backup", "priority": 5,
+            "workflow_action": action, "status": status, "plan": b"", **zeros,
+        }
+        for number, (action, status) in enumerate(backups, start=1)
+    ]  # fmt: skip
+    with writing(workshop.database.state) as connection:
+        owner = connection.execute(select(func.min(users.c.id))).scalar_one()
+        connection.execute(insert(task_executions), [row | {"owner_id": owner} for row in rows])
+    with reading(workshop.database.state) as connection:
+        facts = retention.facts(connection, range(1, len(rows) + 1))
+        chain = runs.backup_chain(connection, task.id, full=FULL, incremental=INCREMENTAL, limit=99)
+    assert {row.id for row in facts if row.needed_backup} == needed
+    assert set(chain) == needed, "what an incremental backup builds upon is what is kept"
