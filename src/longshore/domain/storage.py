@@ -85,6 +85,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     access_lists: bool = False  # POSIX ACLs, as the attributes `system.posix_acl_*`
     sparse: bool = False  # holes are told from data when reading, and stay holes when written
     hard_links: bool = False  # several names of one file
+    shared_by_threads: bool = False
+    """The handler and its folders may be used by several threads at once, except to close them;
+    what they open, each by one thread at a time."""
+
     confirms_content: bool = False
     """The storage compares checksums of all that is written, at the latest in `commit`, and staged
     files cannot be read back: the answer is the verification."""

@@ -26,6 +26,7 @@ from longshore.domain.outcome import WRITTEN, Outcome
 from longshore.domain.task import WorkflowAction
 from longshore.pipeline import big, transfer
 from longshore.pipeline.bulk import BulkStage, open_bulk
+from longshore.pipeline.concurrent import Published, Result, Together, operations_at_once
 from longshore.pipeline.messages import (
     CopyGroup,
     CopyReply,
@@ -94,6 +95,13 @@ class _Slice:
     # ------------------------------------------------------------------ transfer
 
     def _transfer(self, groups: list[CopyGroup]) -> None:
+        width = operations_at_once(groups, self.toolbox)
+        if width > 1:
+            self._transfer_together(groups, width)
+        else:
+            self._transfer_in_turn(groups)
+
+    def _transfer_in_turn(self, groups: list[CopyGroup]) -> None:
         for group in groups:
             if self._is_over():
                 return
@@ -135,6 +143,37 @@ class _Slice:
                 self._transfer_one(group, group.files[place], source, target)
                 place += 1
 
+    def _transfer_together(self, groups: list[CopyGroup], width: int) -> None:
+        together = Together(
+            toolbox=self.toolbox,
+            width=width,
+            is_fresh=lambda planned: self.fresh and not planned.attempts,
+            is_over=self._is_over,
+            opened=self.opened,
+        )
+        for begin in range(0, len(groups), FOLDERS_OPEN_MAXIMUM):
+            if self._is_over():
+                return
+            for each in together.results(groups[begin : begin + FOLDERS_OPEN_MAXIMUM]):
+                self._take(*each)
+            self._publish()
+            self._close()
+
+    def _take(self, group: CopyGroup, planned: PlannedFile, result: Result) -> None:
+        """Take note of what became of a file; what is only staged waits for the others."""
+        if isinstance(result, Published):
+            self.bytes_copied += result.staged.bytes_copied
+            result = result.result
+        if isinstance(result, Staged):
+            self.staged.append(result)
+            self.bytes_copied += result.bytes_copied
+        elif isinstance(result, Finished):
+            if result.outcome in WRITTEN:
+                self.recognised.add(group.source)
+            self._record(group, planned, result)
+        else:
+            self._fail(group, planned, result.failure, again=True)
+
     def _stage_many(self, bulk: BulkStage, place: int) -> int:
         """Stage files from this place on, as far as they are usual; where the others begin."""
         known = len(bulk.staged)
@@ -151,16 +190,9 @@ class _Slice:
         faults.at("mover.file", planned.entry.name)
         fresh = self.fresh and not planned.attempts
         result = transfer.transfer(planned, group, source, target, self.toolbox, fresh=fresh)
+        self._take(group, planned, result)
         if isinstance(result, Staged):
-            self.staged.append(result)
             faults.at("mover.staged")
-            self.bytes_copied += result.bytes_copied
-        elif isinstance(result, Finished):
-            if result.outcome in WRITTEN:
-                self.recognised.add(group.source)
-            self._record(group, planned, result)
-        else:
-            self._fail(group, planned, result.failure, again=True)
 
     def _fail(
         self, group: CopyGroup, planned: PlannedFile, failure: FileFailure, *, again: bool

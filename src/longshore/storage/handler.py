@@ -4,7 +4,8 @@
                                               │  └─── stage(temporary) ──> StagedFile
                                               └────── entries(), stat(name), make_folder(), …
 
-- A handler belongs to one process and one thread. Opening one is cheap and does no I/O; the
+- A handler belongs to one process, and to one thread unless its capability `shared_by_threads`
+  says otherwise. Opening one is cheap and does no I/O; the
   first deed that needs the storage raises `StorageUnavailable` when it is not there.
 - Paths are bytes, relative to the storage's root, as `domain.paths` defines them. A handler never
   leaves its root, whatever symbolic links lie inside it.

@@ -16,6 +16,7 @@ import errno
 import os
 import stat
 from contextlib import suppress
+from threading import RLock
 from typing import Final
 
 from longshore.domain import paths
@@ -41,6 +42,7 @@ _CAPABILITIES: Final = Capabilities(
     time_resolution_nanoseconds=1,
     ranged_write=True,
     parallel_operations=1,
+    shared_by_threads=True,
     name_bytes_maximum=paths.NAME_BYTES_MAXIMUM,
     extended_attributes=True,
     access_lists=True,
@@ -75,6 +77,7 @@ class PosixStorage(StorageHandler):
         self.capabilities = _CAPABILITIES
         self._path = root
         self._own_durability = own_durability
+        self._lock = RLock()  # of the descriptors: folders of several threads note their changes
         self._descriptor = -1
         self._device = -1  # of the root
         self._changed: dict[int, int] = {}  # other devices -> a descriptor on that file system
@@ -137,12 +140,15 @@ class PosixStorage(StorageHandler):
         """Remember the file system that the descriptor lies on for `make_durable`."""
         if device == self._device or device in self._changed:
             return
-        if len(self._changed) >= FILE_SYSTEMS_MAXIMUM:
-            self.make_durable()
-        try:
-            self._changed[device] = os.dup(descriptor)
-        except OSError as error:
-            raise refusal(error, "use storage folder", self._path) from error
+        with self._lock:
+            if device in self._changed:
+                return
+            if len(self._changed) >= FILE_SYSTEMS_MAXIMUM:
+                self.make_durable()
+            try:
+                self._changed[device] = os.dup(descriptor)
+            except OSError as error:
+                raise refusal(error, "use storage folder", self._path) from error
 
     def open_unobtrusively(self, name: bytes, flags: int, folder: int) -> int:
         """A descriptor whose reads leave the access time alone, where this user may ask for it."""
@@ -158,7 +164,13 @@ class PosixStorage(StorageHandler):
     # Inside
 
     def _root(self) -> int:
-        if self._descriptor < 0:
+        descriptor = self._descriptor
+        return descriptor if descriptor >= 0 else self._open_root()
+
+    def _open_root(self) -> int:
+        with self._lock:
+            if self._descriptor >= 0:  # another thread was faster
+                return self._descriptor
             try:
                 self._descriptor = os.open(self._path, _ROOT_FLAGS)
                 self._device = os.fstat(self._descriptor).st_dev
@@ -166,11 +178,11 @@ class PosixStorage(StorageHandler):
                 raise root_unavailable(error, self._path) from error
             except ValueError as error:
                 raise self._unavailable(ErrorKind.NAME_INVALID, str(error)) from error
-        return self._descriptor
+            return self._descriptor
 
     def _walk(self, names: list[bytes], create: bool) -> int:
         """A new descriptor of the folder at the end; those on the way are closed again."""
-        holder = os.dup(self._root()) if names else self._again(self._root())
+        holder = self._duplicate(self._root()) if names else self._again(self._root())
         for depth, name in enumerate(names, start=1):
             flags = _FOLDER_FLAGS if depth == len(names) else _PASSAGE_FLAGS
             try:
@@ -183,6 +195,12 @@ class PosixStorage(StorageHandler):
             holder = following
         return holder
 
+    def _duplicate(self, root: int) -> int:
+        try:
+            return os.dup(root)
+        except OSError as error:  # another thread has just found the storage gone
+            raise self.refusal(error, "open folder", b"") from error
+
     def _again(self, root: int) -> int:
         """The root opened anew: a duplicate would share its place in the listing."""
         try:
@@ -192,6 +210,10 @@ class PosixStorage(StorageHandler):
 
     def _loss(self) -> StorageUnavailable | None:
         """Why the root is not there any more, or None while it is."""
+        with self._lock:
+            return self._look_for_loss()
+
+    def _look_for_loss(self) -> StorageUnavailable | None:
         try:
             held = os.fstat(self._root())
             standing = os.stat(self._path)

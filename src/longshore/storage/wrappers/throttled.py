@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from threading import Lock
 from typing import Final
 
 from longshore.storage.handler import Folder, SourceFile, StagedFile, StorageHandler
@@ -30,10 +31,10 @@ PIECE_BYTES_MINIMUM: Final = 64 * 1024
 class Bandwidth:
     """A token bucket: `take` returns when so many bytes may pass.
 
-    Several storages may share one. Taking more than is saved up makes a debt that is slept off, so
-    that buffers of any size pass. `bytes_per_second` may be set at any time; None is no limit.
-    Nobody sleeps beyond the deadline, a time of the clock: the debt left then is the caller's to
-    wait for, as `owed_bytes` says.
+    Several storages and threads may share one. Taking more than is saved up makes a debt that is
+    slept off, so that buffers of any size pass. `bytes_per_second` may be set at any time; None is
+    no limit. Nobody sleeps beyond the deadline, a time of the clock: the debt left then is the
+    caller's to wait for, as `owed_bytes` says.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Bandwidth:
         self._clock = clock
         self._sleep = sleep
         self._deadline = deadline
+        self._lock = Lock()
         self._saved_bytes = 0.0
         self._counted_at = clock()
         self._rate = _checked_rate(bytes_per_second)
@@ -58,25 +60,35 @@ class Bandwidth:
 
     @bytes_per_second.setter
     def bytes_per_second(self, rate: float | None) -> None:
-        self._save()  # the time until now counts at the old limit
-        self._rate = _checked_rate(rate)
+        with self._lock:
+            self._save()  # the time until now counts at the old limit
+            self._rate = _checked_rate(rate)
 
     def take(self, amount: int) -> None:
         """Let so many bytes pass, as soon as the limit allows."""
-        self._save()
-        self._saved_bytes -= amount
-        # Less than a byte is no debt: the clock may be too coarse for so short a sleep.
-        while self._rate is not None and self._saved_bytes <= -1:
-            left = self._deadline - self._counted_at
-            if left <= 0:
-                return
-            self._sleep(min(-self._saved_bytes / self._rate, SLEEP_SECONDS_MAXIMUM, left))
+        with self._lock:
             self._save()
+            self._saved_bytes -= amount
+            pause = self._pause()
+        while pause > 0:
+            self._sleep(pause)
+            with self._lock:
+                self._save()
+                pause = self._pause()
+
+    def _pause(self) -> float:
+        """How long to sleep before the debt is looked at again; 0 where there is none to pay."""
+        # Less than a byte is no debt: the clock may be too coarse for so short a sleep.
+        if self._rate is None or self._saved_bytes > -1:
+            return 0.0
+        left = self._deadline - self._counted_at
+        return max(0.0, min(-self._saved_bytes / self._rate, SLEEP_SECONDS_MAXIMUM, left))
 
     def owed_bytes(self) -> float:
         """How much more has passed by now than the limit allows."""
-        self._save()
-        return max(0.0, -self._saved_bytes)
+        with self._lock:
+            self._save()
+            return max(0.0, -self._saved_bytes)
 
     def piece_bytes(self, wanted: int) -> int:
         """How much of so many bytes shall be taken at once."""
