@@ -19,6 +19,7 @@ from longshore.storage.wrappers.faults import FaultPlan
 from longshore.storage.wrappers.faulty import FaultyStorage
 from longshore.storage.wrappers.pooled import PooledStorage, PoolMemory
 from longshore.storage.wrappers.throttled import Bandwidth, ThrottledStorage
+from tests.contract.storage.object_grounds import OBJECT_STORES, bucket_ground
 
 MEMORY = "/dev/shm"
 UNREACHED_BYTES_PER_SECOND = 1e15
@@ -66,9 +67,17 @@ BACKENDS: dict[str, Callable[[bytes], StorageHandler]] = {
 }
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=[*BACKENDS, *OBJECT_STORES])
 def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ground]:
     base = tmp_path
+    if request.param in OBJECT_STORES:
+        store = OBJECT_STORES[request.param]
+        server = request.getfixturevalue("object_server")(store.server)
+        open_handler, vanish = bucket_ground(store, server, REFERENCE)
+        outside = tmp_path / "outside"
+        outside.mkdir()
+        yield from _closing(open_handler, vanish, outside)
+        return
     if request.param == "posix-in-memory":
         if not os.access(MEMORY, os.W_OK | os.X_OK):
             pytest.skip(f"{MEMORY} cannot be written here")
@@ -76,17 +85,26 @@ def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ground]:
     root, outside = base / "root", base / "outside"
     root.mkdir()
     outside.mkdir()
+    yield from _closing(
+        lambda: BACKENDS[request.param](os.fsencode(root)), lambda: shutil.rmtree(root), outside
+    )
+    if base != tmp_path:
+        shutil.rmtree(base)
+
+
+def _closing(
+    open_handler: Callable[[], StorageHandler], vanish: Callable[[], None], outside: Path
+) -> Iterator[Ground]:
+    """The ground; its handlers are closed at the end."""
     handlers: list[StorageHandler] = []
 
     def new_handler() -> StorageHandler:
-        handlers.append(BACKENDS[request.param](os.fsencode(root)))
+        handlers.append(open_handler())
         return handlers[-1]
 
-    yield Ground(new_handler, lambda: shutil.rmtree(root), os.fsencode(outside))
+    yield Ground(new_handler, vanish, os.fsencode(outside))
     for handler in handlers:
         handler.close()
-    if base != tmp_path:
-        shutil.rmtree(base)
 
 
 @pytest.fixture

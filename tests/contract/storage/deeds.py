@@ -14,6 +14,7 @@ from longshore.domain.entry import Entry
 from longshore.domain.errors import ErrorKind, StorageError
 from longshore.storage.handler import TEMPORARY_PREFIX, SourceFile, StagedFile, StorageHandler
 
+BIG_BUFFER = 3_000_001  # bytes, for files of many pieces; the ends of reads fall anywhere, too
 TEMPORARY = TEMPORARY_PREFIX + b"test"
 
 
@@ -38,11 +39,11 @@ def put_symlink(storage: StorageHandler, path: bytes, target: bytes) -> None:
         staged.commit(name, replace=False)
 
 
-def read(storage: StorageHandler, path: bytes) -> bytes:
+def read(storage: StorageHandler, path: bytes, *, buffer_bytes: int = 7) -> bytes:
     """The content of a published file."""
     parent, name = paths.split(path)
     with storage.open_folder(parent) as folder, folder.open(name) as source:
-        return content_of(source)
+        return content_of(source, buffer_bytes=buffer_bytes)
 
 
 def content_of(file: SourceFile | StagedFile, *, buffer_bytes: int = 7) -> bytes:
@@ -68,6 +69,11 @@ def without_atime(entry: Entry) -> Entry:
 def listed(storage: StorageHandler, path: bytes = b"", *, after: bytes = b"") -> list[bytes]:
     """The names in the listing of a folder."""
     return [entry.name for entry in entries(storage, path, after=after)]
+
+
+def lasting_piece(storage: StorageHandler, byte: bytes) -> bytes:
+    """So much of one byte that it lasts beyond `close` of a staged file that is longer."""
+    return byte * max(storage.capabilities.staged_in_memory_bytes, 3)
 
 
 @contextmanager

@@ -125,7 +125,9 @@ def test_names_longer_than_the_storage_takes_are_invalid(storage: StorageHandler
 
 
 def test_deep_paths_are_reached(storage: StorageHandler) -> None:
-    path = b"/".join([b"d" * 200] * 40)  # twice as long as one path of the system may be
+    # Twice as long as one path of the system may be, where the storage takes it.
+    length = min(storage.capabilities.path_bytes_maximum - len(b"/file"), 8_039)
+    path = b"/".join([b"d" * 200] * 40)[:length].rstrip(b"/")
     put(storage, path + b"/file", b"deep")
     assert read(storage, path + b"/file") == b"deep"
     assert [entry.name for entry in entries(storage, path)] == [b"file"]
@@ -147,6 +149,8 @@ def test_no_symlink_is_taken_for_a_folder(ground: Ground) -> None:
 
 def test_a_held_folder_stays_itself_when_its_name_is_taken_by_a_symlink(ground: Ground) -> None:
     storage = ground.open()
+    if not storage.capabilities.holds_names:
+        pytest.skip("this storage finds a folder again by its name")
     with storage.open_folder(b"folder", create=True) as held:
         with storage.open_folder(b"") as root:
             root.remove_folder(b"folder")

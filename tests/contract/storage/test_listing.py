@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from longshore.domain.entry import EntryKind
@@ -164,9 +166,15 @@ def test_a_name_that_is_not_there_is_not_found(storage: StorageHandler) -> None:
 
 
 def test_a_folder_with_many_names_is_listed_whole(storage: StorageHandler) -> None:
+    # More than a page of any store; where each is a request, not more than that.
+    count = 3_000 if storage.capabilities.holds_names else 1_050
     with storage.open_folder(b"", create=True) as folder:
-        for number in range(3_000):
-            with folder.stage(TEMPORARY, size=0) as staged:
+
+        def publish(number: int) -> None:
+            with folder.stage(TEMPORARY + b"%d" % number, size=0) as staged:
                 staged.commit(b"%d" % number, replace=False)
+
+        with ThreadPoolExecutor(storage.capabilities.parallel_operations) as threads:
+            list(threads.map(publish, range(count)))
     names = listed(storage)
-    assert names == sorted(b"%d" % number for number in range(3_000))
+    assert names == sorted(b"%d" % number for number in range(count))

@@ -6,12 +6,14 @@ import pytest
 
 from longshore.domain.entry import EntryKind
 from longshore.domain.errors import ErrorKind
-from longshore.storage.handler import TEMPORARY_PREFIX, StorageHandler
+from longshore.storage.handler import TEMPORARY_PREFIX, Intent, Metadata, StorageHandler
 from tests.contract.storage.conftest import Ground
 from tests.contract.storage.deeds import (
+    BIG_BUFFER,
     TEMPORARY,
     content_of,
     entries,
+    lasting_piece,
     listed,
     put,
     put_symlink,
@@ -52,12 +54,18 @@ def test_two_handlers_write_parts_of_one_staged_file(ground: Ground) -> None:
     one, other = ground.open(), ground.open()
     if not one.capabilities.ranged_write:
         pytest.skip("this storage writes in order only")
-    with one.open_folder(b"") as folder, folder.stage(TEMPORARY, size=6) as staged:
-        with other.open_folder(b"") as same, same.stage(TEMPORARY, size=6, resume=True) as part:
-            part.write(memoryview(b"def"), 3)
-        staged.write(memoryview(b"abc"), 0)
+    first, second = lasting_piece(one, b"a"), lasting_piece(one, b"b")
+    size = len(first + second)
+    with one.open_folder(b"") as folder, folder.stage(TEMPORARY, size=size) as staged:
+        token = staged.token()
+        with (
+            other.open_folder(b"") as same,
+            same.stage(TEMPORARY, size=size, resume=True, token=token) as part,
+        ):
+            part.write(memoryview(second), len(first))
+        staged.write(memoryview(first), 0)
         staged.commit(b"final", replace=False)
-    assert read(other, b"final") == b"abcdef"
+    assert read(other, b"final", buffer_bytes=BIG_BUFFER) == first + second
 
 
 def test_what_was_written_can_be_read_back_before_the_commit(storage: StorageHandler) -> None:
@@ -70,17 +78,61 @@ def test_what_was_written_can_be_read_back_before_the_commit(storage: StorageHan
 
 
 def test_a_closed_staged_file_is_kept_and_resumed(ground: Ground) -> None:
-    with ground.open().open_folder(b"") as folder, folder.stage(TEMPORARY, size=6) as staged:
-        staged.write(memoryview(b"abc"), 0)
+    storage = ground.open()
+    first, second = lasting_piece(storage, b"a"), lasting_piece(storage, b"b")
+    size = len(first + second)
+    with storage.open_folder(b"") as folder, folder.stage(TEMPORARY, size=size) as staged:
+        staged.write(memoryview(first), 0)
     storage = ground.open()
     with storage.open_folder(b"") as folder:
         assert folder.staged_names() == [TEMPORARY]
-        with folder.stage(TEMPORARY, size=6, resume=True) as staged:
-            assert staged.size() == 3
-            assert content_of(staged) == b"abc"
-            staged.write(memoryview(b"def"), 3)
+        with folder.stage(TEMPORARY, size=size, resume=True) as staged:
+            assert staged.size() == len(first)
+            if not storage.capabilities.confirms_content:
+                assert content_of(staged) == first
+            staged.write(memoryview(second), len(first))
             staged.commit(b"final", replace=False)
-    assert read(storage, b"final") == b"abcdef"
+        assert folder.staged_names() == []
+    assert read(storage, b"final", buffer_bytes=BIG_BUFFER) == first + second
+
+
+def test_a_left_over_of_many_pieces_is_removed_by_its_name(ground: Ground) -> None:
+    storage = ground.open()
+    first = lasting_piece(storage, b"a")
+    with storage.open_folder(b"") as folder, folder.stage(TEMPORARY, size=2 * len(first)) as staged:
+        staged.write(memoryview(first), 0)
+    with ground.open().open_folder(b"") as folder:
+        folder.remove(TEMPORARY)
+        assert folder.staged_names() == []
+        with refused(ErrorKind.NOT_FOUND):
+            folder.remove(TEMPORARY)
+        with folder.stage(TEMPORARY, size=2 * len(first), resume=True) as staged:
+            assert staged.size() == 0
+            staged.abort()
+        assert folder.staged_names() == []
+
+
+@pytest.mark.parametrize("name", [b"intended", b"another"])
+@pytest.mark.parametrize("standing", [b"intended", b"elsewhere"])
+def test_what_was_intended_of_a_big_file_may_change_at_its_end(
+    storage: StorageHandler, name: bytes, standing: bytes
+) -> None:
+    content = lasting_piece(storage, b"a") + b"end"
+    put(storage, standing, b"old")
+    intent = Intent(b"intended", Metadata(mode=0o600, mtime_ns=10**18))
+    with storage.open_folder(b"") as folder:
+        with folder.stage(TEMPORARY, size=len(content), intent=intent) as staged:
+            staged.write(memoryview(content), 0)
+            assert staged.set_metadata(Metadata(mode=0o640, mtime_ns=5 * 10**17)) == ()
+            if name == standing:
+                with refused(ErrorKind.EXISTS):
+                    staged.commit(name, replace=False)
+            staged.commit(name, replace=name == standing)
+        found = folder.stat(name)
+        assert (found.size, found.mtime_ns) == (len(content), 5 * 10**17)
+        assert folder.staged_names() == []
+    assert read(storage, name, buffer_bytes=BIG_BUFFER) == content
+    assert listed(storage) == sorted({name, standing})
 
 
 def test_resume_of_nothing_begins_anew(storage: StorageHandler) -> None:

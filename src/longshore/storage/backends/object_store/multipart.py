@@ -119,7 +119,8 @@ class StagedUpload(StagedFile):
 
     def commit(self, name: bytes, *, replace: bool) -> None:
         self.close()
-        key = self._publishing.prepare(name, replace=replace)
+        # Some stores know the condition for objects written at once, and not for these.
+        key = self._publishing.prepare(name, replace=replace, looks=True)
         only_if_absent = not replace and self._store.abilities.conditional_create
         if key == self._begun.key:
             self._complete(only_if_absent=only_if_absent)
@@ -209,7 +210,9 @@ class StagedUpload(StagedFile):
         if self._begun.is_final and self._store.is_object(self._begun.key):
             # It would replace a file. A new upload to the key of the staged file will not.
             raise self._lost("its name was taken while it was written")
-        self._complete(only_if_absent=self._store.abilities.conditional_create)
+        conditional = self._store.abilities.conditional_create
+        # Under the key of the staged file stands the note of the upload, which may be replaced.
+        self._complete(only_if_absent=conditional and self._begun.is_final)
 
     def _all_parts(self) -> list[Part]:
         wanted = range(1, -(-self._size // self._length) + 1)

@@ -25,11 +25,11 @@ class Publishing:
         self._folders: set[str] | None = None  # all there are; None: not known, or too many
         self._has_looked = False
 
-    def prepare(self, name: bytes, *, replace: bool) -> str:
+    def prepare(self, name: bytes, *, replace: bool, looks: bool) -> str:
         """The key for a name that may be published now. Raises `exists`, `is_a_folder`.
 
-        Without the ability `conditional_create` this is where an existing object is found; one that
-        appears between this look and the writing is replaced.
+        With `looks` this is where an existing object is found that is not to be replaced; one that
+        appears between this look and the writing is.
         """
         check_name(name, "publish")
         if len(name) > self._store.name_bytes_maximum:
@@ -39,8 +39,7 @@ class Publishing:
         if self._is_folder(key + SEPARATOR):
             kind = ErrorKind.IS_A_FOLDER if replace else ErrorKind.EXISTS
             raise self._refusal(kind, name, "a folder has this name")
-        looks = not replace and not self._store.abilities.conditional_create
-        if looks and self._store.is_object(key):
+        if looks and not replace and self._store.is_object(key):
             raise self._refusal(ErrorKind.EXISTS, name, "it exists")
         return key
 

@@ -60,13 +60,14 @@ class StagedObject(StagedFile):
         return lost
 
     def commit(self, name: bytes, *, replace: bool) -> None:
-        key = self._publishing.prepare(name, replace=replace)
+        conditional = self._store.abilities.conditional_create
+        key = self._publishing.prepare(name, replace=replace, looks=not conditional)
         if self.is_gone:
             cause = "the staged file was removed"
             raise StorageError(ErrorKind.NOT_FOUND, RetryClass.NEVER, "publish", name, cause)
         options = PutOptions(
             metadata=self._metadata,
-            only_if_absent=not replace and self._store.abilities.conditional_create,
+            only_if_absent=conditional and not replace,
         )
         self._store.client.put(key, self._content, options)
         self.abort()

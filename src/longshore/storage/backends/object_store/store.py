@@ -61,6 +61,9 @@ class Store:
         self._held_bytes = 0
         self.held: dict[tuple[str, bytes], StagedFile] = {}  # by the folder's key and the name
         self._passages: set[str] = set()
+        # Any name may be a folder, and need the key of its marker.
+        longest = self.abilities.key_bytes_maximum - len(SEPARATOR)
+        self.key_bytes_maximum = longest - len(self.abilities.folder_marker)
         self.name_bytes_maximum = min(paths.NAME_BYTES_MAXIMUM, self.abilities.key_bytes_maximum)
 
     def close(self) -> None:
@@ -97,8 +100,8 @@ class Store:
         """The key of a name in a folder. Raises kind `name_invalid` if it grows too long."""
         key = folder_key + piece_of(name, self.abilities.key_rules)
         size = len(key.encode())
-        if size + len(SEPARATOR) > self.abilities.key_bytes_maximum:
-            cause = f"its key would have {size} bytes, {self.abilities.key_bytes_maximum} fit"
+        if size > self.key_bytes_maximum:
+            cause = f"its key would have {size} bytes, {self.key_bytes_maximum} fit"
             raise StorageError(ErrorKind.NAME_INVALID, RetryClass.NEVER, deed, name, cause)
         return key
 
