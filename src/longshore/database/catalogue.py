@@ -103,8 +103,13 @@ def put(
 
 
 def path_key(path: bytes) -> int:
-    """XXH3-64 of the path as a signed number: a small index instead of one over whole paths."""
-    unsigned = xxhash.xxh3_64_intdigest(path)
+    """A number by which an index finds the path: small, and near those of the same folder.
+
+    The upper half is the folder's hash, the lower half the name's, so that the copies of a folder
+    share a few pages of the index however big the catalogue is.
+    """
+    folder, _, name = path.rpartition(b"/")
+    unsigned = xxhash.xxh32_intdigest(folder) << 32 | xxhash.xxh32_intdigest(name)
     return unsigned - (1 << 64) if unsigned >= 1 << 63 else unsigned
 
 

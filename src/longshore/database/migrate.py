@@ -93,10 +93,11 @@ def _migrate_part(part: str, engine: Engine) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
         version = current_version(part, connection)
         if version != head(part):
-            _upgrade(part, version, connection)
+            upgrade(part, version, connection)
 
 
-def _upgrade(part: str, version: str | None, connection: Connection) -> None:
+def upgrade(part: str, version: str | None, connection: Connection, *, to: str = "head") -> None:
+    """Bring the part from that version to another one. Raises SchemaTooNew."""
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
 
@@ -106,7 +107,7 @@ def _upgrade(part: str, version: str | None, connection: Connection) -> None:
             f"the {part} database has schema {version}, which this version does not know"
         )
     environment = EnvironmentContext(
-        Config(), chain, fn=lambda revision, _: chain._upgrade_revs("head", revision)
+        Config(), chain, fn=lambda revision, _: chain._upgrade_revs(to, revision)
     )
     environment.configure(
         connection=connection,

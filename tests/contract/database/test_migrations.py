@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Row, text
+from sqlalchemy import Row, insert, select, text
 
+from longshore.database import catalogue, task_indexes
 from longshore.database import migrate as migrations
-from longshore.database import task_indexes
 from longshore.database.connection import Database, open_sqlite, reading, writing
+from longshore.database.tables import copies
 
 
 def test_migrations_and_tables_give_the_same_schema(database: Database) -> None:
@@ -84,3 +85,28 @@ def test_a_database_of_this_version_is_opened_without_the_write_lock(tmp_path: P
         migrations.migrate(database)
     database.dispose()
     holder.dispose()
+
+
+def test_keys_of_paths_are_made_anew_for_copies_of_an_earlier_schema(
+    empty_database: Database,
+) -> None:
+    paths = [b"top", b"a/deep/folder/file", b"a/deep/folder/\xff\xfe", b"a/deep/folder"]
+    with writing(empty_database.journal) as connection:
+        migrations.upgrade("journal", None, connection, to="0002")
+        connection.execute(
+            insert(copies),
+            [
+                {
+                    "file_id": number, "storage_kind": 1, "storage_id": 1, "path": path,
+                    "path_key": 0, "size": 1, "mtime_ns": 1, "live": True, "execution_id": 1,
+                    "written_ns": 1,
+                }
+                for number, path in enumerate(paths)
+            ],
+        )  # fmt: skip
+    migrations.migrate(empty_database)
+    with reading(empty_database.journal) as connection:
+        found = connection.execute(select(copies.c.path, copies.c.path_key)).all()
+    assert {bytes(path): key for path, key in found} == {
+        path: catalogue.path_key(path) for path in paths
+    }
