@@ -189,7 +189,7 @@ class Driver:
         return self.close()
 
     def start(self) -> None:
-        self.movers = [self._mover() for _ in range(self.movers_count)]
+        self.movers = [self.mover() for _ in range(self.movers_count)]
         self._add(WorkKind.SCAN, [PackedWork(0, 0, encode(first_scan(self.plan)))])
 
     def crash(self) -> None:
@@ -200,7 +200,7 @@ class Driver:
             kind, work_id, payload = self.todo[0]
             self.movers[0](WorkOrder(work_id, kind, encode(self.plan), payload, self.fresh))
         self.close()
-        self.movers = [self._mover() for _ in self.movers]
+        self.movers = [self.mover() for _ in self.movers]
         self.fresh = False
 
     def step(self) -> bool:
@@ -260,7 +260,7 @@ class Driver:
                 self._add(phase, [PackedWork(0, 0, payload) for payload in due])
                 return
 
-    def _mover(self) -> Mover:
+    def mover(self) -> Mover:
         return Mover(self._open, lambda _: None, time.monotonic, time.time_ns)
 
     def _open(self, address: StorageAddress) -> StorageHandler:
