@@ -35,6 +35,7 @@ class NewWork:
     state: WorkState = WorkState.READY
     attempts: int = 0
     parent_id: int | None = None  # the item that it belongs to
+    sort_key: bytes | None = None  # its place in the order that the task asks for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,7 @@ class WorkItem:
     size: int
     payload: bytes
     parent_id: int | None = None
+    sort_key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,7 @@ def add_work(connection: Connection, execution_id: int, items: Sequence[NewWork]
             size=item.size,
             payload=item.payload,
             parent_id=item.parent_id,
+            sort_key=item.sort_key,
         )
         for index, item in enumerate(items)
     ]
@@ -101,6 +104,7 @@ def _row(item: WorkItem) -> dict[str, object]:
         "bytes": item.size,
         "payload": item.payload,
         "parent_id": item.parent_id,
+        "sort_key": item.sort_key,
     }
 
 
@@ -184,8 +188,12 @@ def ready_work(
     limit: int,
     without: Iterable[int],
     newest_first: bool = False,
+    by_key: bool = False,
 ) -> list[WorkItem]:
-    """The oldest (or newest) ready items of a kind, those in `without` left out."""
+    """The oldest (or newest) ready items of a kind, those in `without` left out.
+
+    With `by_key` those with the smallest keys; items without one are left out.
+    """
     query = (
         select(work)
         .where(
@@ -197,6 +205,9 @@ def ready_work(
         .order_by(work.c.id.desc() if newest_first else work.c.id)
         .limit(limit)
     )
+    if by_key:
+        query = query.where(work.c.sort_key.is_not(None)).order_by(None)
+        query = query.order_by(work.c.sort_key, work.c.id)
     return [_item(row) for row in connection.execute(query)]
 
 
@@ -225,6 +236,7 @@ def _item(row: Row[tuple[object, ...]]) -> WorkItem:
         size=row.bytes,
         payload=bytes(row.payload),
         parent_id=row.parent_id,
+        sort_key=None if row.sort_key is None else bytes(row.sort_key),
     )
 
 

@@ -520,9 +520,19 @@ work = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("payload", LargeBinary, nullable=False),  # opaque to the controller
     Column("parent_id", BigInteger),  # of a part: the item of the file that it belongs to
+    Column("sort_key", LargeBinary),  # where a task asks for an order: the smallest comes first
     sqlite_autoincrement=True,
 )
 Index("ix_work_queue", work.c.execution_id, work.c.state, work.c.kind, work.c.id)
+Index(
+    "ix_work_order",
+    work.c.execution_id,
+    work.c.kind,
+    work.c.sort_key,
+    work.c.id,
+    sqlite_where=work.c.sort_key.is_not(None),
+    postgresql_where=work.c.sort_key.is_not(None),
+)
 Index(
     "ix_work_parts",
     work.c.parent_id,

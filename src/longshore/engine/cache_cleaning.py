@@ -34,7 +34,7 @@ def eligible(
         ]
         rest = pack_groups(groups)
         if rest is not None:
-            kept.append(rest)
+            kept.append(msgspec.structs.replace(rest, sort_key=packed.sort_key))
     return kept
 
 

@@ -24,6 +24,7 @@ from longshore.pipeline.messages import (
     WorkKind,
     WorkOrder,
 )
+from longshore.pipeline.packing import kind_of_batches
 
 FOREVER = 3600.0  # seconds; nothing is due before something else happens
 
@@ -116,6 +117,7 @@ class Dispatcher:
                 limit=ITEMS_IN_MEMORY,
                 without=[*known, *under_way],
                 newest_first=kind is WorkKind.PRUNE,
+                by_key=run.is_ordered and kind is kind_of_batches(run.plan),
             )
         queue.items.extend(items)
         return run.take(kind, now, self._may(run))

@@ -60,7 +60,7 @@ def leave_out(
             groups.append(msgspec.structs.replace(group, files=files))
         rest = pack_groups(groups)
         if rest is not None:
-            kept.append(rest)
+            kept.append(msgspec.structs.replace(rest, sort_key=packed.sort_key))
     return Changed(kept, unchanged)
 
 

@@ -132,7 +132,7 @@ def retarget(
                 )
         batch = pack_groups(list(groups.values()))
         if batch is not None:
-            result.batches.append(batch)
+            result.batches.append(msgspec.structs.replace(batch, sort_key=packed.sort_key))
     return result
 
 

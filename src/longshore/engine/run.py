@@ -13,6 +13,7 @@ from random import Random
 
 from longshore.database.journal import WorkItem, WorkState
 from longshore.domain.execution import Event, TaskStatus
+from longshore.domain.task import ProcessingOrder
 from longshore.pipeline.messages import ExecutionPlan, Lost, WorkKind
 
 BACKLOG_PER_MOVER = 2  # batches ready for each mover before more is scanned
@@ -21,6 +22,11 @@ LOST_RETRY_SECONDS = 1.0  # until a lost storage is tried again; doubles each ti
 LOST_RETRY_SECONDS_MAXIMUM = 30.0
 LOST_RETRY_JITTER = 0.5  # of the pause, longer: tasks that lost one storage come back apart
 
+
+FINDING = (WorkKind.SCAN, WorkKind.LIST, WorkKind.LOOK)
+"""Work that brings further files."""
+
+ORDERED = frozenset({ProcessingOrder.NAME, ProcessingOrder.SIZE, ProcessingOrder.DATE})
 
 HELD_PHASES = (WorkKind.LINKS, WorkKind.RELEASE, WorkKind.FOLDERS, WorkKind.PRUNE)
 """Work that waits until all other is finished, in the order in which it follows."""
@@ -100,6 +106,8 @@ class Run:
         if self.cleaning:
             return [WorkKind.CLEAN, WorkKind.LINKS]
         either = (WorkKind.ERASE, WorkKind.CHECK, WorkKind.SPEEDTEST, WorkKind.CLEAN)
+        if self.is_ordered:
+            return self._kinds_in_order(either)
         # Parts before the next file: what is begun ends soon, and few files are open at once.
         copying = [WorkKind.PART, WorkKind.COPY]
         if sum(self.queues[kind].count for kind in copying) < BACKLOG_PER_MOVER * movers:
@@ -108,6 +116,18 @@ class Run:
             order = [*copying, WorkKind.SCAN]
         # Looking is short, and batches wait for it; what was just written is read back from memory.
         return [WorkKind.LOOK, WorkKind.FINISH, *order, *either, *HELD_PHASES]
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the task asks for an order of its files."""
+        return self.plan.order in ORDERED
+
+    def _kinds_in_order(self, either: tuple[WorkKind, ...]) -> list[WorkKind]:
+        """As `next_kinds`: what comes first is known only when everything is found."""
+        first = [WorkKind.LOOK, WorkKind.FINISH, WorkKind.PART, WorkKind.SCAN]
+        if any(self.queues[kind].count for kind in FINDING):
+            return first
+        return [*first, WorkKind.COPY, *either, *HELD_PHASES]
 
     def is_finished(self) -> bool:
         return not self.under_way and not any(self.held.values()) and not self.unfinished()
@@ -131,6 +151,9 @@ class Run:
                 self.held[WorkKind(item.kind)] = self.held.get(WorkKind(item.kind), 0) + 1
                 continue
             queue = self.queues[WorkKind(item.kind)]
+            if item.sort_key is not None:
+                queue.count += 1  # the journal knows its place among the others
+                continue
             everything = queue.count == len(queue.items) + self._under_way_of(item.kind)
             if everything and len(queue.items) < ITEMS_IN_MEMORY:
                 queue.items.append(item)  # otherwise it waits in the journal, behind older ones
@@ -143,7 +166,11 @@ class Run:
     def returned(self, item: WorkItem) -> None:
         """The item is not under way any more, and still in the journal."""
         self.under_way.pop(item.id, None)
-        self.queues[WorkKind(item.kind)].items.append(item)
+        items = self.queues[WorkKind(item.kind)].items
+        if item.sort_key is None:
+            items.append(item)
+        else:
+            items.appendleft(item)  # it was the first in the order, and still is
 
     def removed(self, item: WorkItem) -> None:
         """The item has left the journal."""

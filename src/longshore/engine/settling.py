@@ -387,7 +387,10 @@ class _Settling:
         """Isolate the file that kills movers: halve the batch until it is alone."""
         if not journal.remove_work(self.connection, item.id):
             return self._gone
-        halves = splitting.split(item.payload)
+        halves = [
+            msgspec.structs.replace(half, sort_key=item.sort_key or b"")
+            for half in splitting.split(item.payload)
+        ]
         new = _new_work(WorkKind.COPY, halves)
         if not halves:
             # What the dead movers have written of the file lies there still.
@@ -444,7 +447,14 @@ def _new_work(
     kind: WorkKind, packed: Sequence[PackedWork], state: WorkState = WorkState.READY
 ) -> list[NewWork]:
     return [
-        NewWork(kind=kind, files=each.files, size=each.size, payload=each.payload, state=state)
+        NewWork(
+            kind=kind,
+            files=each.files,
+            size=each.size,
+            payload=each.payload,
+            state=state,
+            sort_key=each.sort_key or None,
+        )
         for each in packed
     ]
 

@@ -194,6 +194,7 @@ class PackedWork(msgspec.Struct, frozen=True, array_like=True):
     files: int
     size: int  # bytes
     payload: bytes
+    sort_key: bytes = b""  # its place in the order that the task asks for; b"" = none
 
 
 class FoundFolder(msgspec.Struct, frozen=True, array_like=True):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import TypeVar
 
 import msgspec
 
+from longshore.domain import paths
 from longshore.domain.entry import Entry
 from longshore.domain.task import ProcessingOrder, WorkflowAction
 from longshore.pipeline.messages import (
@@ -28,19 +30,49 @@ FOLDERS_PER_WORK = 1000  # folders whose metadata one work item sets
 SCAN_FOLDERS_PER_WORK = 64  # few enough that several movers share what one has found
 SCAN_ITEMS_WANTED = 4
 
-_ORDERS: dict[ProcessingOrder, Callable[[PlannedFile], int]] = {
-    ProcessingOrder.SIZE: lambda planned: planned.entry.size,
-    ProcessingOrder.DATE: lambda planned: planned.entry.mtime_ns,
+SORT_KEY_BYTES = 255  # of a name: what paths have in common behind that is left to chance
+
+Key = Callable[[int, bytes, Entry], bytes]
+
+
+def _by_name(source: int, folder: bytes, entry: Entry) -> bytes:
+    # A folder comes with all that is in it, before a name that only begins like it.
+    path = paths.join(folder, entry.name).replace(b"/", b"\0")
+    return (source.to_bytes(2, "big") + path)[:SORT_KEY_BYTES]
+
+
+def _by_size(_: int, __: bytes, entry: Entry) -> bytes:
+    return entry.size.to_bytes(8, "big")
+
+
+def _by_date(_: int, __: bytes, entry: Entry) -> bytes:
+    return (entry.mtime_ns + (1 << 63)).to_bytes(9, "big")
+
+
+_ORDERS: dict[ProcessingOrder, Key] = {
+    ProcessingOrder.NAME: _by_name,
+    ProcessingOrder.SIZE: _by_size,
+    ProcessingOrder.DATE: _by_date,
 }
-"""Inside a folder. Names are in order anyway; a wider order would hold up everything found."""
+
+
+_Planned = tuple[int, bytes, bytes, Entry, bytes, CopyMode]
+"""Source, folder, target, entry, name there, mode."""
 
 
 class Packer:
-    """Takes planned files one by one and yields full batches."""
+    """Takes planned files one by one and yields full batches.
+
+    Where the task asks for an order, all files of one slice are sorted, and each batch has the key
+    of its first file: the journal sorts the batches of all slices.
+    """
 
     def __init__(self, plan: ExecutionPlan) -> None:
         self._plan = plan
+        self._key = _ORDERS.get(plan.order)
+        self._loose: list[tuple[bytes, _Planned]] = []
         self._groups: list[CopyGroup] = []
+        self._first_key = b""
         self._files = 0
         self._bytes = 0
         self.packed: list[PackedWork] = []
@@ -51,31 +83,49 @@ class Packer:
         self, source: int, folder: bytes, target: bytes, entry: Entry, name: bytes, mode: CopyMode
     ) -> None:
         """Plan one file: it becomes `name` in the target folder."""
-        if entry.size > self._plan.segment_bytes:
-            self._add_big(CopyGroup(source, folder, target, [PlannedFile(0, entry, name, mode)]))
-        else:
-            group = self._group(source, folder, target)
-            group.files.append(PlannedFile(self._files, entry, name, mode))
-            self._files += 1
-            self._bytes += entry.size
         self.files += 1
         self.bytes += entry.size
-        if self._files >= self._plan.batch_files or self._bytes >= self._plan.batch_bytes:
-            self.flush()
+        if self._key is None:
+            self._put(b"", source, folder, target, entry, name, mode)
+        else:
+            key = self._key(source, folder, entry)
+            self._loose.append((key, (source, folder, target, entry, name, mode)))
 
     def flush(self) -> None:
-        """Close the batch that is being filled."""
-        key = _ORDERS.get(self._plan.order)
-        if key is not None:
-            for group in self._groups:
-                group.files.sort(key=key)
+        """Close the batch that is being filled, and all others."""
+        for key, planned in sorted(self._loose, key=itemgetter(0)):
+            self._put(key, *planned)
+        self._loose.clear()
+        self._close()
+
+    def _put(
+        self,
+        key: bytes,
+        source: int,
+        folder: bytes,
+        target: bytes,
+        entry: Entry,
+        name: bytes,
+        mode: CopyMode,
+    ) -> None:
+        if entry.size > self._plan.segment_bytes:
+            group = CopyGroup(source, folder, target, [PlannedFile(0, entry, name, mode)])
+            self.packed.append(PackedWork(1, entry.size, encode(CopyWork([group])), key))
+            return
+        if not self._files:
+            self._first_key = key
+        group = self._group(source, folder, target)
+        group.files.append(PlannedFile(self._files, entry, name, mode))
+        self._files += 1
+        self._bytes += entry.size
+        if self._files >= self._plan.batch_files or self._bytes >= self._plan.batch_bytes:
+            self._close()
+
+    def _close(self) -> None:
         packed = pack_groups(self._groups)
         if packed is not None:
-            self.packed.append(packed)
+            self.packed.append(msgspec.structs.replace(packed, sort_key=self._first_key))
         self._groups, self._files, self._bytes = [], 0, 0
-
-    def _add_big(self, group: CopyGroup) -> None:
-        self.packed.append(PackedWork(1, group.files[0].entry.size, encode(CopyWork([group]))))
 
     def _group(self, source: int, folder: bytes, target: bytes) -> CopyGroup:
         last = self._groups[-1] if self._groups else None
