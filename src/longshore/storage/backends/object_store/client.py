@@ -71,6 +71,7 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     object_bytes_maximum: int = 5 * 1024**4
     key_bytes_maximum: int = 1024
     metadata_bytes_maximum: int = 2048  # keys and values of one object together
+    metadata_value_bytes_maximum: int = 2048  # one value
     requests_maximum: int = 32  # in flight at once, from one mover
     key_rules: KeyRules = PLAIN_RULES  # characters that names may not bring into keys
     folder_marker: str = ""

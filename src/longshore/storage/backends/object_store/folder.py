@@ -154,10 +154,7 @@ class ObjectFolder(Folder):
         is_folder = stat is None or key == self._store.marker_key(self._folder_key_of(name))
         kind = EntryKind.FOLDER if is_folder else file_metadata.decode(before).kind()
         after, lost = file_metadata.encode(
-            metadata,
-            kind,
-            before=before,
-            bytes_maximum=self._store.abilities.metadata_bytes_maximum,
+            metadata, kind, before=before, limits=self._store.abilities
         )
         if stat is None:
             self._store.client.put(key, b"", PutOptions(metadata=after))
@@ -269,10 +266,7 @@ class ObjectFolder(Folder):
         metadata: dict[str, str] = {}
         if intent is not None:
             metadata, _ = file_metadata.encode(
-                intent.metadata,
-                EntryKind.FILE,
-                before={},
-                bytes_maximum=store.abilities.metadata_bytes_maximum,
+                intent.metadata, EntryKind.FILE, before={}, limits=store.abilities
             )
         key = self._upload_key(intent, staged_key)
         begun = uploads.begin(store, key, staged_key, metadata)

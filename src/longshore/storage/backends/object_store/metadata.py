@@ -4,7 +4,8 @@
     uid, gid         decimal
     atime, mtime     seconds since 1970 with nine decimals: 1234567890.123456789
     custom-K         the extended attribute user.K, as it is where it is printable
-    custom64-…       any other extended attribute: name and value in base 64
+    custom64-…       any other extended attribute: name and value in base 64; in pieces
+                     (custom64-…-1 and so on) where a store takes short values only
 
 On S3 these are `x-amz-meta-mode` and so on. A mode in decimal (as s3fs writes it) and times without
 decimals are understood, too. A symbolic link is an object that holds its target.
@@ -16,12 +17,17 @@ import base64
 import re
 import stat
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import xxhash
 
 from longshore.domain.entry import EntryKind, kind_of_mode
+from longshore.storage.backends.posix_attributes import (
+    ACCESS_LIST,
+    DEFAULT_ACCESS_LIST,
+    mode_without_access_list,
+)
 from longshore.storage.handler import Metadata, attribute_field
 
 CUSTOM: Final = "custom-"
@@ -46,6 +52,16 @@ _LINK_DECIMAL: Final = "41471"  # s3fs for 0o120777; in octal it would be a fold
 _PLAIN_KEY: Final = re.compile(rb"[a-z0-9][a-z0-9-]*\Z")
 _PLAIN_VALUE: Final = re.compile(rb"[!-~](?:[ -~]*[!-~])?\Z")
 _TIME: Final = re.compile(r"(-?)(\d{1,12})(?:\.(\d{1,9})\d*)?\Z")
+
+
+class Limits(Protocol):
+    """What of an object's metadata a provider bears, in bytes."""
+
+    @property
+    def metadata_bytes_maximum(self) -> int: ...
+
+    @property
+    def metadata_value_bytes_maximum(self) -> int: ...
 
 
 class FileMetadata(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,8 +102,8 @@ def decode_attributes(metadata: Mapping[str, str]) -> dict[bytes, bytes]:
     for key, value in metadata.items():
         if key.startswith(CUSTOM):
             found[_USER + key.removeprefix(CUSTOM).encode()] = value.encode()
-        elif key.startswith(CUSTOM_BASE64):
-            pair = _unpacked(value)
+        elif key.startswith(CUSTOM_BASE64) and key.count("-") == 1:
+            pair = _unpacked(value + _further_pieces(metadata, key))
             if pair is not None:
                 found[pair[0]] = pair[1]
     return found
@@ -98,7 +114,7 @@ def encode(
     kind: EntryKind,
     *,
     before: Mapping[str, str],
-    bytes_maximum: int,
+    limits: Limits,
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """The metadata of the object, and the fields of `wanted` that it does not keep.
 
@@ -106,6 +122,8 @@ def encode(
     """
     metadata = dict(before)
     lost: list[str] = []
+    if wanted.attributes is not None:
+        _take_away_access_lists(metadata)
     if wanted.mode is not None:
         metadata["mode"] = f"{_TYPES[kind] | stat.S_IMODE(wanted.mode):06o}"
     elif kind is not EntryKind.FILE:
@@ -121,7 +139,13 @@ def encode(
         elif time_ns is not None:
             lost.append(f"{field}_ns")
     attributes = wanted.attributes or {}
-    lost += _add_attributes(metadata, attributes, kind, bytes_maximum)
+    lost += _add_attributes(metadata, attributes, kind, limits)
+    if wanted.mode is not None and attribute_field(ACCESS_LIST) in lost:
+        # Nobody may get more by the mode alone than the lost list gave.
+        mode = mode_without_access_list(wanted.mode, attributes[ACCESS_LIST])
+        if mode != wanted.mode:
+            metadata["mode"] = f"{_TYPES[kind] | stat.S_IMODE(mode):06o}"
+            lost.append("mode")
     return metadata, tuple(lost)
 
 
@@ -131,26 +155,58 @@ def size_of(metadata: Mapping[str, str]) -> int:
 
 
 def _add_attributes(
-    metadata: dict[str, str], attributes: Mapping[bytes, bytes], kind: EntryKind, maximum: int
+    metadata: dict[str, str], attributes: Mapping[bytes, bytes], kind: EntryKind, limits: Limits
 ) -> list[str]:
     lost = []
     for name, value in sorted(attributes.items()):
-        key, text = _custom(name, value)
-        more = {**metadata, key: text}
-        if kind is EntryKind.SYMLINK or size_of(more) > maximum:
+        more = _custom(name, value, limits.metadata_value_bytes_maximum)
+        for key in _keys_of(metadata, more):
+            del metadata[key]
+        if kind is EntryKind.SYMLINK or size_of(metadata | more) > limits.metadata_bytes_maximum:
             lost.append(attribute_field(name))
         else:
-            metadata[key] = text
+            metadata |= more
     return lost
 
 
-def _custom(name: bytes, value: bytes) -> tuple[str, str]:
+def _custom(name: bytes, value: bytes, value_bytes_maximum: int) -> dict[str, str]:
     own = name.removeprefix(_USER)
-    if name.startswith(_USER) and _PLAIN_KEY.match(own) and _PLAIN_VALUE.match(value):
-        return CUSTOM + own.decode(), value.decode()
-    # The key only has to differ from others: the value holds the name, too.
-    key = xxhash.xxh3_64_hexdigest(name)
-    return f"{CUSTOM_BASE64}{key}", f"{_base64(name)}.{_base64(value)}"
+    if (
+        name.startswith(_USER)
+        and len(value) <= value_bytes_maximum
+        and _PLAIN_KEY.match(own)
+        and _PLAIN_VALUE.match(value)
+    ):
+        return {CUSTOM + own.decode(): value.decode()}
+    key = _base64_key(name)
+    text = f"{_base64(name)}.{_base64(value)}"
+    steps = range(0, len(text), value_bytes_maximum)
+    pieces = [text[start : start + value_bytes_maximum] for start in steps]
+    return {f"{key}-{n}" if n else key: piece for n, piece in enumerate(pieces)}
+
+
+def _base64_key(name: bytes) -> str:
+    """The key only has to differ from others: the value holds the name, too."""
+    return CUSTOM_BASE64 + xxhash.xxh3_64_hexdigest(name)
+
+
+def _further_pieces(metadata: Mapping[str, str], key: str) -> str:
+    pieces: list[str] = []
+    while (piece := metadata.get(f"{key}-{len(pieces) + 1}")) is not None:
+        pieces.append(piece)
+    return "".join(pieces)
+
+
+def _keys_of(metadata: Mapping[str, str], attribute: Mapping[str, str]) -> list[str]:
+    """All keys that an earlier value of the attribute has taken."""
+    first = next(iter(attribute))
+    return [key for key in metadata if key == first or key.startswith(first + "-")]
+
+
+def _take_away_access_lists(metadata: dict[str, str]) -> None:
+    for name in (ACCESS_LIST, DEFAULT_ACCESS_LIST):
+        for key in _keys_of(metadata, {_base64_key(name): ""}):
+            del metadata[key]
 
 
 def _base64(data: bytes) -> str:

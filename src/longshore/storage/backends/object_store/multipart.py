@@ -110,10 +110,7 @@ class StagedUpload(StagedFile):
 
     def set_metadata(self, metadata: Metadata) -> tuple[str, ...]:
         self._metadata, lost = file_metadata.encode(
-            metadata,
-            EntryKind.FILE,
-            before={},
-            bytes_maximum=self._store.abilities.metadata_bytes_maximum,
+            metadata, EntryKind.FILE, before={}, limits=self._store.abilities
         )
         return lost
 

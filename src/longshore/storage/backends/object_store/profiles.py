@@ -54,18 +54,25 @@ def profile_of(provider: str, options: Mapping[str, str]) -> Profile:
         raise InvalidSetting(f"no S3 provider: {provider!r}") from None
     abilities = msgspec.structs.replace(
         profile.abilities,
-        conditional_create=_switch(
+        conditional_create=switch(
             options, "conditional_create", profile.abilities.conditional_create
         ),
-        requests_maximum=_number(
+        requests_maximum=number(
             options, "requests_maximum", profile.abilities.requests_maximum, 1, 256
         ),
-        part_bytes_minimum=_number(
+        part_bytes_minimum=number(
             options,
             "part_bytes_minimum",
             profile.abilities.part_bytes_minimum,
             MEBIBYTE,
             64 * MEBIBYTE,
+        ),
+        metadata_value_bytes_maximum=number(
+            options,
+            "metadata_value_bytes_maximum",
+            profile.abilities.metadata_value_bytes_maximum,
+            64,
+            2048,
         ),
         folder_marker=options.get("folder_marker", profile.abilities.folder_marker),
     )
@@ -79,17 +86,20 @@ def profile_of(provider: str, options: Mapping[str, str]) -> Profile:
 
 def seconds(options: Mapping[str, str], name: str, default: float) -> float:
     """A time-out among the options. Raises InvalidSetting."""
-    return float(_number(options, name, round(default), 1, SECONDS_MAXIMUM))
+    return float(number(options, name, round(default), 1, SECONDS_MAXIMUM))
 
 
-def _switch(options: Mapping[str, str], name: str, default: bool) -> bool:
+def switch(options: Mapping[str, str], name: str, default: bool) -> bool:
+    """An option that is 0 or 1. Raises InvalidSetting."""
+    """A setting that is 0 or 1. Raises InvalidSetting."""
     value = options.get(name, "")
     if value not in {"", "0", "1"}:
         raise InvalidSetting(f"{name} has to be 0 or 1")
     return value == "1" if value else default
 
 
-def _number(options: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+def number(options: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    """An option that is a number from `least` to `most`. Raises InvalidSetting."""
     text = options.get(name, "")
     if not text:
         return default

@@ -52,10 +52,7 @@ class StagedObject(StagedFile):
 
     def set_metadata(self, metadata: Metadata) -> tuple[str, ...]:
         self._metadata, lost = file_metadata.encode(
-            metadata,
-            self._kind,
-            before=self._metadata,
-            bytes_maximum=self._store.abilities.metadata_bytes_maximum,
+            metadata, self._kind, before=self._metadata, limits=self._store.abilities
         )
         return lost
 
