@@ -41,6 +41,7 @@ from longshore.hooks import NO_HOOKS, Hooks
 from longshore.observability import logger
 
 IDLE_SECONDS = 0.5  # longest wait; also the safety net for a call that got lost
+LOOK_SECONDS = 0.5  # between two looks at requests and the queue that nobody has called for
 STOP_SECONDS = 2.5  # for slices under way when the server ends; SIGTERM has to be done in five
 DATABASE_RETRY_SECONDS = 0.5  # after the database refused a transaction
 HOUSEKEEPING_SECONDS = 3600.0  # between two removals of old jobs
@@ -65,6 +66,8 @@ class Controller:
     _called: asyncio.Event = field(default_factory=asyncio.Event)
     _ending: bool = False
     _jobs: deque[Row[Any]] = field(default_factory=deque)
+    _asked: bool = True  # somebody has called since the last look at what is asked for
+    _looked_at: float = -LOOK_SECONDS
     _tidied_at: float = -HOUSEKEEPING_SECONDS
     _retention: Retention = field(default_factory=Retention)
 
@@ -108,26 +111,39 @@ class Controller:
 
     async def _round(self, floor: Floor, dispatcher: Dispatcher, waiting: Waiting) -> None:
         self._called.clear()
+        asked = self._has_been_asked()
         try:
-            self._carry_out_jobs(floor)
-            scheduling.run_due(floor)
+            if asked:
+                self._carry_out_jobs(floor)
+                scheduling.run_due(floor)
             self._settle(floor, dispatcher)
+            before = len(floor.runs)
             for run in list(floor.runs.values()):
                 lifecycle.advance(floor, run)
                 lifecycle.show_progress(floor, run)
-            waiting.queue = self._admit(floor)
+            if asked or len(floor.runs) < before:
+                waiting.queue = self._admit(floor)
             dispatcher.dispatch()
             waiting.note()
             self._tidy(floor)
         except OperationalError as error:
             # Somebody else holds the database's lock, or its server is away. Nothing was
             # written, so the round is simply repeated.
+            self._asked = True
             _log.warning("the database refused", error=str(error.orig))
             await asyncio.sleep(DATABASE_RETRY_SECONDS)
             return
         pause = min(IDLE_SECONDS, dispatcher.seconds_to_next())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._called.wait(), pause)
+
+    def _has_been_asked(self) -> bool:
+        """Whether to look at what the api wants: most rounds are only about replies of movers."""
+        now = self.monotonic()
+        if not self._asked and now - self._looked_at < LOOK_SECONDS:
+            return False
+        self._asked, self._looked_at = False, now
+        return True
 
     def _carry_out_jobs(self, floor: Floor) -> None:
         if not self._jobs:
@@ -186,6 +202,7 @@ class Controller:
 
     def _take_call(self) -> None:
         self.listener.drain()
+        self._asked = True
         self._called.set()
 
     def end(self) -> None:
