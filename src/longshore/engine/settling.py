@@ -283,7 +283,14 @@ class _Settling:
             return then
         change = self._recorder().record(self.connection, self.item.id, reply.records)
         self._count(change)
-        return then
+
+        def learn() -> None:
+            then()
+            self.run.followed.pop(self.item.id, None)
+            if reply.inside:
+                self.run.followed[self.item.id] = 1  # any other mover would begin it anew
+
+        return learn
 
     def _copied(self, reply: CopyReply) -> AfterCommit:
         then = self._replace(reply.remaining)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 
 from longshore.domain import paths
+from longshore.domain.entry import Entry
 from longshore.domain.errors import (
     ErrorKind,
     FileFailure,
@@ -30,13 +32,24 @@ from longshore.pipeline.messages import (
     Record,
 )
 from longshore.pipeline.packing import pack_groups
+from longshore.pipeline.passes import PASSES_KEPT
 from longshore.pipeline.release import is_same
 from longshore.pipeline.toolbox import Toolbox, failure_of
-from longshore.storage.handler import Folder
+from longshore.storage.handler import Folder, SourceFile
 
 _decoder = msgspec.msgpack.Decoder(CopyWork)
 
-Deed = Callable[[CopyGroup, PlannedFile, Folder, Toolbox], Record]
+Deed = Callable[[CopyGroup, PlannedFile, Folder, Toolbox], Record | None]
+"""The record of one file; None when the slice ended inside it."""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A file that a slice ended inside of: what it was at its beginning, and how far it is read."""
+
+    entry: Entry
+    hasher: Hasher
+    offset: int = 0
 
 
 def erase(payload: bytes, toolbox: Toolbox) -> FileReply:
@@ -61,7 +74,9 @@ def _run(payload: bytes, toolbox: Toolbox, deed: Deed) -> FileReply:
             break
         if toolbox.time_is_up():
             break
-    return FileReply(records, _remaining(groups, records), toolbox.warnings, lost)
+    inside = _place_of_reading(toolbox) in toolbox.passes
+    rest = _remaining(groups, records)
+    return FileReply(records, rest, toolbox.warnings, lost, inside=inside)
 
 
 def _do_group(group: CopyGroup, toolbox: Toolbox, deed: Deed, *, begun: bool) -> list[Record]:
@@ -71,7 +86,10 @@ def _do_group(group: CopyGroup, toolbox: Toolbox, deed: Deed, *, begun: bool) ->
             for planned in group.files:
                 if (begun or records) and toolbox.time_is_up():
                     break
-                records.append(_do(group, planned, folder, toolbox, deed))
+                record = _do(group, planned, folder, toolbox, deed)
+                if record is None:
+                    break
+                records.append(record)
     except StorageUnavailable:
         raise
     except StorageError as error:
@@ -81,7 +99,7 @@ def _do_group(group: CopyGroup, toolbox: Toolbox, deed: Deed, *, begun: bool) ->
 
 def _do(
     group: CopyGroup, planned: PlannedFile, folder: Folder, toolbox: Toolbox, deed: Deed
-) -> Record:
+) -> Record | None:
     try:
         return deed(group, planned, folder, toolbox)
     except StorageUnavailable:
@@ -104,25 +122,51 @@ def _erase(group: CopyGroup, planned: PlannedFile, folder: Folder, toolbox: Tool
     return _record(group, planned, toolbox, Outcome.FREED if freed else Outcome.ERASED)
 
 
-def _check(group: CopyGroup, planned: PlannedFile, folder: Folder, toolbox: Toolbox) -> Record:
-    hasher = Hasher(toolbox.plan.checksum)
+def _check(
+    group: CopyGroup, planned: PlannedFile, folder: Folder, toolbox: Toolbox
+) -> Record | None:
     with folder.open(planned.entry.name) as reader:
-        entry = reader.stat()
-        offset = 0
-        while count := reader.read_into(toolbox.buffer, offset):
-            hasher.update(toolbox.buffer[:count])
-            offset += count
-        if not is_same(reader.stat(), entry) or offset != entry.size:
+        reading = _reading(planned, reader, toolbox)
+        while count := reader.read_into(toolbox.buffer, reading.offset):
+            reading.hasher.update(toolbox.buffer[:count])
+            reading.offset += count
+            if reading.offset < reading.entry.size and toolbox.time_is_up():
+                _remember((planned.place, reading), toolbox)
+                return None
+        if not is_same(reader.stat(), reading.entry) or reading.offset != reading.entry.size:
             raise _changed(folder, planned)
     return toolbox.record(
         planned.place,
         group.source,
         group.folder,
-        msgspec.structs.replace(entry, name=planned.entry.name),
+        msgspec.structs.replace(reading.entry, name=planned.entry.name),
         Outcome.VERIFIED,
-        xxh3_128=hasher.xxh3_128(),
-        checksum=hasher.checksum(),
+        xxh3_128=reading.hasher.xxh3_128(),
+        checksum=reading.hasher.checksum(),
     )
+
+
+def _reading(planned: PlannedFile, reader: SourceFile, toolbox: Toolbox) -> _Reading:
+    """How far the file is read; from its start if nobody remembers.
+
+    One that was changed since keeps the state of its beginning, and fails at its end.
+    """
+    place, known = toolbox.passes.pop(_place_of_reading(toolbox), (None, None))
+    if isinstance(known, _Reading) and place == planned.place:
+        return known
+    return _Reading(reader.stat(), Hasher(toolbox.plan.checksum))
+
+
+def _remember(reading: tuple[int, _Reading], toolbox: Toolbox) -> None:
+    kept = toolbox.passes
+    kept[_place_of_reading(toolbox)] = reading
+    while len(kept) > PASSES_KEPT:
+        del kept[next(iter(kept))]
+
+
+def _place_of_reading(toolbox: Toolbox) -> bytes:
+    """Where the mover keeps it: an item of work has one file under way at most."""
+    return b"check-%d" % toolbox.work_id
 
 
 def _changed(folder: Folder, planned: PlannedFile) -> StorageError:

@@ -354,6 +354,7 @@ class FileReply(msgspec.Struct, frozen=True, array_like=True):
     warnings: list[str] = []
     lost: Lost | None = None
     owed: Owed | None = None  # as of CopyReply; of checking only
+    inside: bool = False  # the slice ended inside a file, and this mover remembers where
 
 
 class SpeedWork(msgspec.Struct, frozen=True, array_like=True):
