@@ -1,0 +1,249 @@
+"""Tasks between folders and buckets of real object stores, on a real server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.clouds import BucketPool, add_bucket_pool, synchronized
+from tests.object_servers.processes import ObjectServer
+from tests.servers import Server
+from tests.story import Task, add_copy_task, add_share_pool, created
+from tests.trees import describe, grow
+
+FILES = 60
+BIG_BYTES = 20 * 1024 * 1024  # goes in parts
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    with server.client() as client:
+        yield client
+
+
+AddPool = Callable[..., BucketPool]
+
+
+@pytest.fixture
+def cloud(client: httpx.Client, object_server: Callable[[str], ObjectServer]) -> AddPool:
+    """Adds a pool over a new bucket."""
+
+    def add(kind: str, name: str = "cloud", *, at: str = "moto", **connector: Any) -> BucketPool:
+        return add_bucket_pool(client, object_server(at), name, kind, **connector)
+
+    return add
+
+
+def in_place(client: httpx.Client, pool: int, **fields: Any) -> Task:
+    """A task on one pool, without destination."""
+    task = Task(client, int(created(client.post("/tasks", json={"name": "t", **fields}))["id"]))
+    created(client.post(f"/tasks/{task.id}/task_sources", json={"pool_id": pool}))
+    return task
+
+
+def done(task: Task) -> dict[str, Any]:
+    """Run it; its execution, once that is done."""
+    task.act("run")
+    status = task.wait()["status"]
+    failed = [each for each in task.files() if each["outcome"] == "failed"]
+    assert status == "done", str((task.execution(), failed[:2]))
+    return task.execution()
+
+
+def outcomes(task: Task) -> set[str]:
+    return {record["outcome"] for record in task.files()}
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """The content of every regular file below the root, by its key in a bucket."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    }
+
+
+@pytest.mark.parametrize("at", ["moto", "rclone"])
+def test_a_tree_goes_to_a_bucket_and_comes_back_as_it_was(
+    client: httpx.Client, cloud: AddPool, source: Path, destination: Path, at: str
+) -> None:
+    grow(source, FILES)
+    (source / "big.bin").write_bytes(os.urandom(BIG_BYTES))
+    (source / "nothing").touch()
+    os.symlink("d000", source / "link")
+    live = add_share_pool(client, "live", "primary", source)
+    archive = cloud("offline_archive", at=at)
+    task = add_copy_task(client, live, archive.id, options={"file_checksum": "md5"})
+    execution = done(task)
+    assert (execution["source_type"], execution["destination_type"]) == (
+        "primary_nas",
+        "secondary_cloud",
+    )
+    assert outcomes(task) == {"copied"}
+    objects = archive.objects()
+    assert {key: objects[key] for key in contents(source)} == contents(source)
+    assert archive.unfinished() == []
+    done(task)
+    assert outcomes(task) == {"identical"}
+
+    other = add_share_pool(client, "other", "primary", destination)
+    back = add_copy_task(client, archive.id, other, workflow_action="restore")
+    done(back)
+    assert outcomes(back) == {"copied"}
+    assert describe(destination) == describe(source)
+
+
+def test_what_moved_to_a_bucket_comes_back_to_its_place(
+    client: httpx.Client, cloud: AddPool, source: Path
+) -> None:
+    grow(source, FILES)
+    before = describe(source)
+    live = add_share_pool(client, "live", "primary", source)
+    archive = cloud("offline_archive")
+    done(add_copy_task(client, live, archive.id, workflow_action="move"))
+    assert contents(source) == {}
+    assert len(archive.objects()) == FILES
+    back = in_place(client, archive.id, workflow_type="offline_archive", workflow_action="restore")
+    done(back)
+    assert describe(source) == before
+
+
+def test_objects_of_others_move_from_a_primary_bucket_to_a_folder(
+    client: httpx.Client, cloud: AddPool, destination: Path
+) -> None:
+    live = cloud("primary", "live-cloud")
+    wanted = {"a/b/one.txt": b"1", "a/two": b"22", "ü": b""}
+    for key, content in wanted.items():
+        live.put(key, content)
+    archive = add_share_pool(client, "archive", "offline_archive", destination)
+    task = add_copy_task(client, live.id, archive, workflow_action="move")
+    execution = done(task)
+    assert execution["source_type"] == "primary_cloud"
+    assert contents(destination) == wanted
+    assert live.objects() == {}
+
+
+def test_files_go_from_bucket_to_bucket(client: httpx.Client, cloud: AddPool, source: Path) -> None:
+    grow(source, FILES)
+    live = add_share_pool(client, "live", "primary", source)
+    first, second = cloud("offline_archive"), cloud("offline_archive", at="rclone")
+    done(add_copy_task(client, live, first.id))
+    done(add_copy_task(client, first.id, second.id, workflow_type="data_migration"))
+    assert second.objects() == contents(source) == first.objects()
+    key = next(iter(contents(source)))
+    assert second.metadata(key) == first.metadata(key)
+
+
+def test_an_incremental_backup_writes_what_has_changed(
+    client: httpx.Client, cloud: AddPool, source: Path
+) -> None:
+    grow(source, FILES)
+    live = add_share_pool(client, "live", "primary", source)
+    archive = cloud("offline_archive")
+    task = add_copy_task(
+        client, live, archive.id, workflow_action="incremental_backup", name="nightly"
+    )
+    first = done(task)
+    (source / "d000" / "new").write_bytes(b"new")
+    second = done(task)
+    objects = archive.objects()
+    assert objects[f"nightly/{second['id']}/d000/new"] == b"new"
+    written = [key for key in objects if key.startswith(f"nightly/{second['id']}/")]
+    assert len(written) == 1
+    assert len([key for key in objects if key.startswith(f"nightly/{first['id']}/")]) == FILES
+
+
+def test_a_scan_takes_note_of_a_primary_bucket(client: httpx.Client, cloud: AddPool) -> None:
+    live = cloud("primary", "scanned")
+    live.put("films/one.mov", b"1" * 1000)
+    live.put("films/two.mov", b"2" * 2000)
+    task = in_place(client, live.id, workflow_type="maintenance", workflow_action="scan")
+    done(task)
+    root = client.get(f"/pools/{live.id}").json()["primary_id"]
+    films = client.get(f"/files/{root}/children").json()["files"][0]
+    found = client.get(f"/files/{films['id']}/children").json()["files"]
+    assert [(each["name"], each["size"]) for each in found] == [
+        ("one.mov", 1000),
+        ("two.mov", 2000),
+    ]
+    live.remove("films/one.mov")
+    done(task)
+    shown = client.get(f"/files/{found[0]['id']}").json()
+    assert shown["state"] == "vanished"
+
+
+def test_erasing_empties_a_bucket(client: httpx.Client, cloud: AddPool, source: Path) -> None:
+    grow(source, FILES)
+    live = add_share_pool(client, "live", "primary", source)
+    archive = cloud("offline_archive")
+    done(add_copy_task(client, live, archive.id))
+    erase = in_place(client, archive.id, workflow_type="offline_archive", workflow_action="erase")
+    done(erase)
+    assert archive.objects() == {}
+    assert outcomes(erase) == {"erased"}
+
+
+def test_the_speed_of_a_bucket_is_measured(client: httpx.Client, cloud: AddPool) -> None:
+    archive = cloud("offline_archive")
+    task = in_place(client, archive.id, workflow_type="maintenance", workflow_action="speedtest")
+    assert done(task)["bandwidth"] > 0
+    assert archive.objects() == {}
+    assert archive.unfinished() == []
+
+
+def test_a_task_with_both_ends_in_one_bucket_is_refused(
+    client: httpx.Client, cloud: AddPool, object_server: Callable[[str], ObjectServer]
+) -> None:
+    live = cloud("primary", "same")
+    # The same bucket through a connector of another name.
+    settings = live.settings
+    body = {
+        "name": f"again-{live.bucket}",
+        "provider": "generic_s3",
+        "url": settings["endpoint"] + "/",
+        "access_key": settings["access_key"],
+        "secret_key": settings["secret_key"],
+        "options": f"buckets={live.bucket}",
+    }
+    connector = created(client.post("/cloud_connectors", json=body))
+    ids = [each["id"] for each in synchronized(client, connector["id"])]
+    pool = {"name": body["name"], "type": "offline_archive", "content": "cloud"}
+    archive = created(client.post("/pools", json=pool | {"cloud_bucket_ids": ids}))
+    job = add_copy_task(client, live.id, archive["id"]).request("run")
+    assert job["status"] == "failed"
+
+
+def test_keys_that_are_corrected_let_a_stopped_task_go_on_and_stand_nowhere_in_clear(
+    tmp_path: Path, object_server: Callable[[str], ObjectServer], source: Path
+) -> None:
+    grow(source, 5)
+    server = Server(tmp_path / "data", {"LONGSHORE_STORAGE_RETRY_SECONDS": "0"})
+    server.start()
+    try:
+        with server.client() as client:
+            live = add_share_pool(client, "live", "primary", source)
+            archive = add_bucket_pool(client, object_server("rclone"), "cloud", "offline_archive")
+            connector = f"/cloud_connectors/{archive.connector_id}"
+            client.put(connector, json={"secret_key": "a-wrong-one"}).raise_for_status()
+            task = add_copy_task(client, live, archive.id)
+            task.act("run")
+            assert task.wait()["status"] == "stopped_by_system"
+            right = archive.settings["secret_key"]
+            client.put(connector, json={"secret_key": right}).raise_for_status()
+            # A key may be as old as CREDENTIALS_SECONDS; a task that was stopped asks again.
+            for _ in range(20):
+                task.act("resume")
+                if task.wait()["status"] == "done":
+                    break
+            assert task.show()["status"] == "done"
+            assert archive.objects() == contents(source)
+    finally:
+        server.close()
+    kept = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
+    assert len(kept) > 2
+    assert not [path for path in kept if right.encode() in path.read_bytes()]
