@@ -116,7 +116,7 @@ def _as_bytearrays(column: Sequence[Any]) -> Sequence[Any]:
 
 def _is_empty(column: Sequence[Any]) -> bool:
     """Whether it holds nothing but null, so that it can be left out."""
-    return column[0] is None and all(value is None for value in column)
+    return column[0] is None and column.count(None) == len(column)
 
 
 def _own_types(columns: Columns) -> dict[str, str]:

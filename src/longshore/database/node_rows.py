@@ -50,8 +50,9 @@ _Values = tuple[int, int, int, int, int, int, int, int, bytes | None, int]
 _WITHIN = (
     "found.parent_id = given.parent_id AND found.name >= given.first AND found.name <= given.last"
 )
+_LIVE = NodeState.LIVE.value
 _UNKNOWN_FOLDER: _Values = (
-    EntryKind.FOLDER.value, 0, 0o40755, 0, 0, 0, 0, 0, None, NodeState.LIVE.value,
+    EntryKind.FOLDER.value, 0, 0o40755, 0, 0, 0, 0, 0, None, _LIVE,
 )  # fmt: skip
 
 
@@ -102,8 +103,8 @@ def folders(connection: Connection, root_ids: Sequence[int], keys: Sequence[Key]
 
 def _values(entry: Entry) -> _Values:
     return (
-        entry.kind.value, entry.size, entry.mode, entry.uid, entry.gid, entry.mtime_ns,
-        entry.atime_ns, entry.ctime_ns, entry.link_target or None, NodeState.LIVE.value,
+        int(entry.kind), entry.size, entry.mode, entry.uid, entry.gid, entry.mtime_ns,
+        entry.atime_ns, entry.ctime_ns, entry.link_target or None, _LIVE,
     )  # fmt: skip
 
 
