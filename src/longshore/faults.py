@@ -9,7 +9,7 @@ LONGSHORE_FAULTS is set; otherwise a point costs one look at a variable. The var
 
 A point acts when it is reached (after it was reached `skip` times), and only if its `claim`, where
 there is one, could be removed: so a test arms a point by making the file, and it acts once in
-whatever process comes first.
+whatever process comes first. The act "note" only writes down who was there.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class Point:
     skip: int = 0
     number: int = 0
     until: str = ""
+    file: str = ""  # that notes are appended to, a line each: process id, detail
     _seen: int = field(default=0)
 
     def __post_init__(self) -> None:
@@ -72,7 +73,7 @@ class Point:
             return
         self._seen += 1
         if self._seen > self.skip and self._is_claimed():
-            _ACTS[self.act](self)
+            _ACTS[self.act](self, detail)
 
     def _is_claimed(self) -> bool:
         if self.claim is None:
@@ -161,27 +162,36 @@ def _text(file: str) -> str:
         return ""
 
 
-def _kill(_: Point) -> None:
+def _kill(_: Point, __: bytes) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _stop(_: Point) -> None:
+def _stop(_: Point, __: bytes) -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def _wait(point: Point) -> None:
+def _wait(point: Point, _: bytes) -> None:
     deadline = time.monotonic() + WAIT_SECONDS_MAXIMUM
     while not os.path.exists(point.until) and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
-def _raise(point: Point) -> None:
+def _raise(point: Point, _: bytes) -> None:
     raise OSError(point.number, os.strerror(point.number))
 
 
-_ACTS: dict[str, Callable[[Point], None]] = {
+def _note(point: Point, detail: bytes) -> None:
+    descriptor = os.open(point.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, b"%d %b\n" % (os.getpid(), detail))
+    finally:
+        os.close(descriptor)
+
+
+_ACTS: dict[str, Callable[[Point, bytes], None]] = {
     "kill": _kill,
     "stop": _stop,
     "wait": _wait,
     "raise": _raise,
+    "note": _note,
 }
