@@ -91,6 +91,11 @@ def test_tasks_and_their_parts(client: TestClient, tmp_path: Path) -> None:
         ("comment=&workflow_action=><copy|move&priority=9", ["nightly"]),
         ("name=%00", []),
         ("id=99999999999999999999", []),
+        ("priority=9223372036854775807", []),
+        ("priority=><9|9999999999", ["nightly"]),
+        ("priority=<9999999999&activate=!=9999999999&name=nightly", ["nightly"]),
+        (f"priority=><9|{'|'.join(str(2**40 + n) for n in range(201))}", ["nightly"]),
+        ("limit=9999999999&name=nightly", ["nightly"]),
     ):
         answer = client.get(f"{API}/tasks?{query}").json()
         assert [task["name"] for task in answer["tasks"]] == expected, query

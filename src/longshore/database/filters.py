@@ -21,8 +21,10 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
     ColumnElement,
+    Integer,
     String,
     Text,
     and_,
@@ -278,22 +280,29 @@ def _formed(filterable: Filterable, shape: Shape, parameter: Parameter) -> Colum
         case Form.NEVER:
             return false()
         case Form.EQUAL:
-            return expression == parameter(0, expression.type, False)
+            return expression == parameter(0, _value_type(expression), False)
         case Form.LISTED:
-            return expression.in_(parameter(0, expression.type, True))
+            return expression.in_(parameter(0, _value_type(expression), True))
         case Form.LISTED_LONG:
             listed = _listable(filterable)
-            arrayed = parameter(1, ARRAY(listed.type), False)
+            arrayed = parameter(1, ARRAY(_value_type(listed)), False)
             return Among(listed, parameter(0, Text(), False), arrayed)
         case Form.WITHIN_SECONDS:
-            starts = [parameter(index, expression.type, False) for index in range(shape.values)]
+            kind = _value_type(expression)
+            starts = [parameter(index, kind, False) for index in range(shape.values)]
             return or_(false(), *[_within_second(expression, start) for start in starts])
         case Form.PATTERN:
             texts = parameter(0, String(), False), parameter(1, String(), False)
             return Matches(_as_text(filterable), *texts)
         case _:
             ordered = in_order(filterable)
-            return _COMPARISONS[shape.form](ordered, parameter(0, ordered.type, False))
+            return _COMPARISONS[shape.form](ordered, parameter(0, _value_type(ordered), False))
+
+
+def _value_type(expression: ColumnElement[Any]) -> TypeEngine[Any]:
+    """The type of what is compared: a number may be greater than the column could hold."""
+    kind: TypeEngine[Any] = expression.type
+    return BigInteger() if isinstance(kind, Integer) else kind
 
 
 def _within_second(
