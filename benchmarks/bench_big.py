@@ -3,9 +3,10 @@
     python -m benchmarks.bench_big [--gib 4] [--files 3] [--rounds 3] [--folder /dev/shm]
                                    [--before OTHER/src] [--checksum sha256]
 
-Runs whole servers, one after the other in each round, and prints the seconds from the request to
-the end of the task. Beside the server as it is: one that moves a file with one mover at a time
-(the task's `parallel_processing` is 1), and with --before one of another version of the code.
+Runs whole servers, one after the other in each round. Prints the seconds from the request to the
+end of the task, and the processor seconds that the server's processes took meanwhile. Beside the
+server as it is: one that moves a file with one mover at a time (the task's `parallel_processing`
+is 1), and with --before one of another version of the code.
 """
 
 from __future__ import annotations
@@ -67,27 +68,40 @@ def compare(work: Path, title: str, chosen: argparse.Namespace) -> None:
     }
     if chosen.before:
         ways["before"] = ({"PYTHONPATH": os.path.abspath(chosen.before)}, options)
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    results: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(chosen.rounds):
         for name, (environment, task) in ways.items():
-            seconds[name].append(measure(work, environment, task))
-    for name, all_of_them in seconds.items():
-        each = " ".join(f"{one:.2f}" for one in all_of_them)
-        print(f"{title}, {name}: median {statistics.median(all_of_them):.2f} s ({each})")
+            results[name].append(measure(work, environment, task))
+    for name, of_name in results.items():
+        seconds = [each for each, _ in of_name]
+        computing = statistics.median(each for _, each in of_name)
+        each = " ".join(f"{one:.2f}" for one in seconds)
+        median = statistics.median(seconds)
+        print(f"{title}, {name}: {median:.2f} s ({each}), {computing:.2f} s of processor")
 
 
-def measure(work: Path, environment: Mapping[str, str], options: Mapping[str, str]) -> float:
+def measure(
+    work: Path, environment: Mapping[str, str], options: Mapping[str, str]
+) -> tuple[float, float]:
     (work / "destination").mkdir()
     server = Server(work / "data", environment)
     server.start()
     try:
         with server.client() as client:
-            return copy(client, work, dict(options))
+            before = computing(server)
+            seconds = copy(client, work, dict(options))
+            return seconds, computing(server) - before
     finally:
         server.stop()
         server.close()
         shutil.rmtree(work / "destination")
         shutil.rmtree(work / "data")
+
+
+def computing(server: Server) -> float:
+    """Processor seconds of the server's processes so far."""
+    times = [process.cpu_times() for process in server.processes()]
+    return sum(each.user + each.system for each in times)
 
 
 def copy(client: httpx.Client, work: Path, options: dict[str, str]) -> float:
