@@ -7,7 +7,7 @@ PYTEST_WORKERS ?= auto
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test serve format lint types lock bench bench-api bench-callbacks bench-scale clean
+.PHONY: help setup demo test serve format lint types lock bench bench-api bench-callbacks bench-micro bench-scale bench-server clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,12 @@ serve: setup ## run a server on 127.0.0.1:8080 with its data in ./data
 
 bench: setup ## compare with rclone, rsync, cp and fpsync, see docs/benchmarks
 	@$(BIN)/python -m benchmarks.peers $(BENCH)
+
+bench-micro: setup ## time single functions
+	@$(BIN)/python -m pytest -q -p no:xdist benchmarks/micro
+
+bench-server: setup ## measure start, idling and the first file of a run
+	@$(BIN)/python -m benchmarks.bench_server
 
 bench-scale: setup ## measure memory and catalogue over a million files
 	@$(BIN)/python -m benchmarks.bench_scale

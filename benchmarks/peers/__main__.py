@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -94,6 +95,7 @@ class Tournament:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _arguments(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything is cleared away
     folder = Path(tempfile.mkdtemp(prefix="longshore-peers-", dir=chosen.folder or _place()))
     try:
         return _compete(chosen, folder)

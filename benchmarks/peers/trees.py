@@ -40,12 +40,21 @@ class Case:
     changed: bool = False
 
 
+def flat(root: Path, files: int, size: int, per_folder: int) -> None:
+    """Files of random content in folders side by side."""
+    for number in range(files):
+        folder = root / f"d{number // per_folder:05}"
+        if number % per_folder == 0:
+            folder.mkdir(parents=True)
+        _write(folder / f"f{number:07}.dat", size, number)
+
+
 def small(root: Path, scale: Scale) -> None:
-    _flat(root, scale.files(50_000), 4 * KIB, per_folder=100)
+    flat(root, scale.files(50_000), 4 * KIB, per_folder=100)
 
 
 def medium(root: Path, scale: Scale) -> None:
-    _flat(root, scale.files(2_000), MIB, per_folder=100)
+    flat(root, scale.files(2_000), MIB, per_folder=100)
 
 
 def big(root: Path, scale: Scale) -> None:
@@ -71,7 +80,7 @@ def deep(root: Path, scale: Scale) -> None:
 
 
 def wide(root: Path, scale: Scale) -> None:
-    _flat(root, scale.files(200_000), 100, per_folder=1 << 30)
+    flat(root, scale.files(200_000), 100, per_folder=1 << 30)
 
 
 def change(root: Path) -> int:
@@ -120,14 +129,6 @@ def differences(expected: dict[str, tuple[int, int, int]], copy: Path) -> list[s
 
 
 # ------------------------------------------------------------------------------- inside
-
-
-def _flat(root: Path, files: int, size: int, per_folder: int) -> None:
-    for number in range(files):
-        folder = root / f"d{number // per_folder:05}"
-        if number % per_folder == 0:
-            folder.mkdir(parents=True)
-        _write(folder / f"f{number:07}.dat", size, number)
 
 
 def _write(path: Path, size: int, number: int) -> None:
