@@ -212,6 +212,32 @@ def test_stop_and_pause_act_within_a_slice_of_a_part(
     assert not (destination / "big").exists()
 
 
+def test_names_of_one_big_file_share_it_again(
+    workshop: Workshop, task: Task, source: Path, destination: Path
+) -> None:
+    os.link(source / "big", source / "other")
+    execution_id = run_to_end(workshop, task)
+    check_exact(workshop.database, execution_id, source, destination)
+    assert (destination / "big").stat().st_ino == (destination / "other").stat().st_ino
+
+
+def test_a_move_takes_a_big_source_away_when_all_its_parts_are_published(
+    workshop: Workshop, source: Path, destination: Path
+) -> None:
+    client = workshop.client()
+    task = add_copy_task(
+        client,
+        add_share_pool(client, "live", "primary", source),
+        add_share_pool(client, "archive", "offline_archive", destination),
+        workflow_action="move",
+    )
+    content = (source / "big").read_bytes()
+    execution_id = run_to_end(workshop, task)
+    check_records(workshop.database, execution_id)
+    assert (destination / "big").read_bytes() == content
+    assert [path for path in source.rglob("*") if path.is_file()] == []
+
+
 def test_a_source_that_changes_begins_again_when_no_part_is_left(
     workshop: Workshop, task: Task, source: Path, destination: Path
 ) -> None:

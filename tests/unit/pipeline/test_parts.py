@@ -249,6 +249,64 @@ def test_what_was_published_before_a_crash_is_recognised_without_its_source(
     assert reads == []
 
 
+@pytest.mark.parametrize(
+    ("conflict", "size", "outcome", "names"),
+    [
+        (ConflictResolution.RENAME, SIZE, Outcome.RENAMED, {b"file", b"file (1)"}),
+        (ConflictResolution.RENAME, 10, Outcome.RENAMED, {b"file", b"file (1)"}),
+        (ConflictResolution.OVERWRITE, SIZE, Outcome.OVERWRITTEN, {b"file"}),
+        (ConflictResolution.OVERWRITE, 10, Outcome.OVERWRITTEN, {b"file"}),
+        # Of another size it does not come to a mover at all.
+        (ConflictResolution.IGNORE, SIZE, Outcome.KEPT, {b"file"}),
+    ],
+)
+def test_the_conflict_rule_holds_for_a_file_in_parts(
+    source: Path,
+    destination: Path,
+    file: Path,
+    conflict: ConflictResolution,
+    size: int,
+    outcome: Outcome,
+    names: set[bytes],
+) -> None:
+    standing = b"x" * size
+    (destination / "file").write_bytes(standing)
+    several = Several(plan_of(source, destination, conflict=conflict), Random(6))
+    assert several.run().outcome is outcome
+    found = describe(destination)
+    assert found.keys() == names
+    written = {Outcome.RENAMED: b"file (1)", Outcome.OVERWRITTEN: b"file"}.get(outcome)
+    if written is not None:
+        assert found[written] == describe(source)[b"file"]
+    if outcome is not Outcome.OVERWRITTEN:
+        assert found[b"file"][-1] == standing
+
+
+def test_a_file_of_equal_content_is_identical_and_not_shared(
+    source: Path, destination: Path, file: Path
+) -> None:
+    shutil.copyfile(file, destination / "file")
+    several = Several(plan_of(source, destination), Random(6))
+    assert several.run().outcome is Outcome.IDENTICAL
+    assert several.parts_returned == []
+
+
+def test_holes_stay_holes_when_several_movers_write_around_them(
+    source: Path, destination: Path
+) -> None:
+    page = 64 * 1024
+    with (source / "file").open("wb") as made:
+        made.truncate(20 * page)
+        for number in (1, 2, 9, 17):
+            made.seek(number * page)
+            made.write(os.urandom(page))
+    several = Several(plan_of(source, destination, segment_bytes=page), Random(6))
+    several.run()
+    check_copy(several, source, destination)
+    allocated = [(root / "file").stat().st_blocks for root in (source, destination)]
+    assert allocated[1] <= allocated[0]
+
+
 @pytest.mark.parametrize("ability", [{"ranged_write": False}, {"sequential_only": True}])
 def test_a_destination_that_takes_no_ranges_gets_the_file_from_one_mover(
     source: Path, destination: Path, file: Path, ability: dict[str, object]
