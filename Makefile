@@ -7,7 +7,7 @@ PYTEST_WORKERS ?= auto
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test serve format lint types lock bench bench-api bench-callbacks bench-micro bench-scale bench-server clean
+.PHONY: help setup demo test test-native-asan serve format lint types lock bench bench-api bench-callbacks bench-micro bench-scale bench-server clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ demo: setup ## archive a real folder through the REST API of a temporary server
 test: lint types ## every check and every test
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS)
+
+test-native-asan: setup ## test the native loops with AddressSanitizer and UBSan
+	@$(BIN)/python -m tests.native.sanitized
 
 serve: setup ## run a server on 127.0.0.1:8080 with its data in ./data
 	@$(BIN)/longshore serve --data-dir data

@@ -46,6 +46,7 @@ class Bench:
     batch_files: int = 1000
     batch_bytes: int = 1 << 28
     slice_seconds: float = 60.0
+    native: bool = True
     execution_id: int = 7
     source_faults: tuple[Fault, ...] = ()
     destination_faults: tuple[Fault, ...] = ()
@@ -162,7 +163,9 @@ class Bench:
 
     def _open(self, address: Any) -> StorageHandler:
         root = address.settings["root"]
-        storage = PosixStorage(address.reference, root.encode(), own_durability=False)
+        storage = PosixStorage(
+            address.reference, root.encode(), own_durability=False, native=self.native
+        )
         faults = self.source_faults if address.reference == SOURCE else self.destination_faults
         return FaultyStorage(storage, FaultPlan(faults), hook=self.hook) if faults else storage
 

@@ -1,4 +1,4 @@
-/* What the files of this module share. Each function is one short story; see design note 0006. */
+/* What the files of this module share. Each function is one short story; see docs/design/0007. */
 #ifndef LONGSHORE_LOOPS_H
 #define LONGSHORE_LOOPS_H
 

@@ -39,6 +39,10 @@ def posix_on_disk(folder: bytes) -> StorageHandler:
     return PosixStorage(REFERENCE, folder)
 
 
+def posix_without_native_loops(folder: bytes) -> StorageHandler:
+    return PosixStorage(REFERENCE, folder, native=False)
+
+
 def faulty_without_faults(folder: bytes) -> StorageHandler:
     return FaultyStorage(posix_on_disk(folder), FaultPlan())
 
@@ -60,7 +64,7 @@ def pool_of_two(folder: bytes) -> StorageHandler:
 
 BACKENDS: dict[str, Callable[[bytes], StorageHandler]] = {
     "posix-on-disk": posix_on_disk,
-    "posix-in-memory": posix_on_disk,
+    "posix-in-memory": posix_without_native_loops,
     "faulty": faulty_without_faults,
     "throttled": throttled_out_of_reach,
     "pooled": pool_of_two,
