@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Mapping
+from urllib.parse import quote
 
 import boto3
 import botocore.config
@@ -77,4 +78,48 @@ _MAKERS: dict[str, Callable[[Mapping[str, str], str], None]] = {
     "azure": _make_azure,
     "gcs": _make_gcs,
     "swift": _make_swift,
+}
+
+
+def remove_bucket(server: ObjectServer, api: str, name: str) -> None:
+    """Remove a bucket with all that is in it."""
+    _REMOVERS[api](server.apis[api], name)
+
+
+def _remove_s3(settings: Mapping[str, str], name: str) -> None:
+    session = s3_session(settings)
+    for page in session.get_paginator("list_objects_v2").paginate(Bucket=name):
+        for found in page.get("Contents", []):
+            session.delete_object(Bucket=name, Key=found["Key"])
+    session.delete_bucket(Bucket=name)
+
+
+def _remove_azure(settings: Mapping[str, str], name: str) -> None:
+    from azure.storage.blob import BlobServiceClient
+
+    with BlobServiceClient(settings["endpoint"], credential=settings["secret_key"]) as service:
+        service.delete_container(name)
+
+
+def _remove_gcs(settings: Mapping[str, str], name: str) -> None:
+    bucket = f"{settings['endpoint']}/storage/v1/b/{name}"
+    with httpx.Client(trust_env=False, timeout=SECONDS) as client:
+        for found in client.get(f"{bucket}/o").json().get("items", []):
+            client.delete(f"{bucket}/o/{quote(found['name'], safe='')}")
+        client.delete(bucket).raise_for_status()
+
+
+def _remove_swift(settings: Mapping[str, str], name: str) -> None:
+    account, token = swift_login(settings)
+    with httpx.Client(headers=token, trust_env=False, timeout=SECONDS) as client:
+        for found in client.get(f"{account}/{name}?format=json").json():
+            client.delete(f"{account}/{name}/{quote(found['name'])}")
+        client.delete(f"{account}/{name}").raise_for_status()
+
+
+_REMOVERS: dict[str, Callable[[Mapping[str, str], str], None]] = {
+    "s3": _remove_s3,
+    "azure": _remove_azure,
+    "gcs": _remove_gcs,
+    "swift": _remove_swift,
 }

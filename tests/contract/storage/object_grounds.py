@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from longshore.bootstrap import open_storage
 from longshore.domain.storage import StorageAddress, StorageReference
 from longshore.storage.handler import StorageHandler
-from tests.object_servers.buckets import new_bucket, s3_session
+from tests.object_servers.buckets import new_bucket, remove_bucket
 from tests.object_servers.processes import ObjectServer
 
 
@@ -28,7 +28,10 @@ OBJECT_STORES = {
     ),
     "s3-moto": ObjectStore("moto", "s3", {"conditional_create": "1"}),
     "s3-ceph": ObjectStore("ceph", "s3", {"conditional_create": "1"}),
-    "s3-swift": ObjectStore("swift", "s3", {}),
+    "s3-swift": ObjectStore("swift", "s3", {"metadata_value_bytes_maximum": "256"}),
+    "azure": ObjectStore("azurite", "azure", {}),
+    # The emulator ignores conditions; the service does not.
+    "gcs": ObjectStore("gcs", "gcs", {"conditional_create": "0", "requests_maximum": "4"}),
 }
 
 
@@ -42,13 +45,4 @@ def bucket_ground(
     def open_handler() -> StorageHandler:
         return open_storage(StorageAddress(reference, store.api, settings))
 
-    return open_handler, lambda: remove_bucket(server, bucket)
-
-
-def remove_bucket(server: ObjectServer, bucket: str) -> None:
-    """Remove a bucket of S3 with all that is in it."""
-    session = s3_session(server.apis["s3"])
-    for page in session.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-        for found in page.get("Contents", []):
-            session.delete_object(Bucket=bucket, Key=found["Key"])
-    session.delete_bucket(Bucket=bucket)
+    return open_handler, lambda: remove_bucket(server, store.api, bucket)

@@ -26,6 +26,11 @@ READ_SECONDS: Final = 60.0
 IDLE_CONNECTIONS_MAXIMUM: Final = 64  # kept for the next requests; as many as are in flight at once
 ERROR_BYTES_MAXIMUM: Final = 64 * 1024  # of the body of a refusal; the reason stands in front
 
+HEADERS_MAXIMUM: Final = 1000
+"""Of an answer. Metadata are headers: 7 KiB of them may be several hundred; Python's limit is 100."""
+
+http.client._MAXHEADERS = HEADERS_MAXIMUM  # type: ignore[attr-defined]
+
 
 class Unreachable(Exception):
     """There is no server at the address."""

@@ -10,6 +10,7 @@ import msgspec
 from longshore.storage.backends.object_store.client import Abilities
 
 MEBIBYTE: Final = 1024 * 1024
+REQUESTS_MAXIMUM: Final = 256  # in flight; each has a connection of its own
 SECONDS_MAXIMUM: Final = 3600  # of a time-out; who waits longer does not notice a lost store
 
 
@@ -58,7 +59,7 @@ def profile_of(provider: str, options: Mapping[str, str]) -> Profile:
             options, "conditional_create", profile.abilities.conditional_create
         ),
         requests_maximum=number(
-            options, "requests_maximum", profile.abilities.requests_maximum, 1, 256
+            options, "requests_maximum", profile.abilities.requests_maximum, 1, REQUESTS_MAXIMUM
         ),
         part_bytes_minimum=number(
             options,
@@ -84,6 +85,17 @@ def profile_of(provider: str, options: Mapping[str, str]) -> Profile:
     )
 
 
+def adjusted(abilities: Abilities, options: Mapping[str, str]) -> Abilities:
+    """The abilities of another provider with what the options say otherwise. InvalidSetting."""
+    return msgspec.structs.replace(
+        abilities,
+        conditional_create=switch(options, "conditional_create", abilities.conditional_create),
+        requests_maximum=number(
+            options, "requests_maximum", abilities.requests_maximum, 1, REQUESTS_MAXIMUM
+        ),
+    )
+
+
 def seconds(options: Mapping[str, str], name: str, default: float) -> float:
     """A time-out among the options. Raises InvalidSetting."""
     return float(number(options, name, round(default), 1, SECONDS_MAXIMUM))
@@ -91,7 +103,6 @@ def seconds(options: Mapping[str, str], name: str, default: float) -> float:
 
 def switch(options: Mapping[str, str], name: str, default: bool) -> bool:
     """An option that is 0 or 1. Raises InvalidSetting."""
-    """A setting that is 0 or 1. Raises InvalidSetting."""
     value = options.get(name, "")
     if value not in {"", "0", "1"}:
         raise InvalidSetting(f"{name} has to be 0 or 1")

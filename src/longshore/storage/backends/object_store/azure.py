@@ -1,0 +1,423 @@
+"""Azure Blob Storage: block blobs in one container.
+
+An upload has no place of its own on Azure: its blocks wait, unseen, under the name of the blob that
+they are to become. Their ids begin with the id that we give to the upload, so that uploads to the
+same name do not mix. Nothing can take such blocks away but a blob of that name, which must not be
+made for that; Azure drops them after a week.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Final
+from xml.etree import ElementTree as ET
+
+from longshore.domain.cloud import RemoteBucket
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError
+from longshore.storage.backends.object_store.azure_answers import (
+    metadata_headers,
+    page_of,
+    parse,
+    refuse,
+    stat_of,
+)
+from longshore.storage.backends.object_store.azure_signing import AzureSigner
+from longshore.storage.backends.object_store.client import (
+    PLAIN,
+    Abilities,
+    Data,
+    ObjectClient,
+    ObjectStat,
+    Page,
+    Part,
+    PutOptions,
+    Upload,
+)
+from longshore.storage.backends.object_store.exchange import (
+    NO_PAIRS,
+    Exchange,
+    as_unavailable,
+    base64_text,
+    md5_of,
+    path_text,
+    place_of,
+    query_text,
+    read_first,
+    read_range,
+    whole_range,
+)
+from longshore.storage.backends.object_store.http import Answer
+from longshore.storage.backends.object_store.keys import KeyRules
+from longshore.storage.backends.object_store.listing import listed_after
+from longshore.storage.backends.object_store.profiles import InvalidSetting, adjusted
+from longshore.storage.backends.object_store.refusals import mismatch, replaced
+
+ENDPOINT: Final = "https://{account}.blob.core.windows.net"
+PAGE_KEYS: Final = 5000  # of a listing; the service gives no more
+BLOCK_ID_CHARACTERS: Final = 5  # of the number; all ids of a blob have to be equally long
+COPY_SECONDS_MAXIMUM: Final = 3600.0  # inside an account a copy is done at once, as a rule
+COPY_POLL_SECONDS: Final = 0.5  # between two looks at a copy that is under way
+
+_MEBIBYTE: Final = 1024 * 1024
+_ABILITIES: Final = Abilities(
+    conditional_create=True,
+    updates_metadata=True,
+    lists_metadata=True,
+    lists_uploads=False,
+    copy_bytes_maximum=1 << 62,  # Azure divides big ones itself
+    put_bytes_maximum=5000 * _MEBIBYTE,
+    part_bytes_minimum=_MEBIBYTE,
+    part_bytes_maximum=4000 * _MEBIBYTE,
+    parts_maximum=50_000,
+    object_bytes_maximum=50_000 * 4000 * _MEBIBYTE,
+    metadata_bytes_maximum=7 * 1024,  # of 8 KiB, in which Azure counts headers
+    # Azure turns backslashes into slashes and takes dots off the end of a name.
+    key_rules=KeyRules(escaped=KeyRules().escaped | frozenset("\\"), escaped_at_end=frozenset(".")),
+)
+
+
+def open_client(settings: Mapping[str, str]) -> AzureClient:
+    """The client of a container. Raises ValueError for settings that mean nothing."""
+    if not settings.get("bucket"):
+        raise InvalidSetting("no bucket is named")
+    return AzureClient(
+        _Requests(settings),
+        settings["bucket"],
+        adjusted(_ABILITIES, settings),
+        settings.get("storage_class", ""),
+    )
+
+
+def list_buckets(settings: Mapping[str, str]) -> list[RemoteBucket]:
+    """All containers of the account. Raises StorageError, ValueError."""
+    requests = _Requests(settings)
+    found: list[RemoteBucket] = []
+    marker = ""
+    try:
+        while True:
+            query = {"comp": "list"} | ({"marker": marker} if marker else {})
+            _, body = requests.read("GET", "", "", "list buckets", query=query)
+            root = parse(body, "list buckets", "")
+            found += [RemoteBucket(each.findtext("Name") or "") for each in root.iter("Container")]
+            marker = root.findtext("NextMarker") or ""
+            if not marker:
+                return found
+    finally:
+        requests.close()
+
+
+class _Requests:
+    """Signed requests to one account."""
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        account = settings.get("access_key", "")
+        endpoint = settings.get("endpoint") or ENDPOINT.format(account=account)
+        place = place_of(settings, endpoint)
+        self._base = "/" + endpoint.partition("://")[2].partition("/")[2].strip("/")
+        self._base = self._base.rstrip("/")
+        self._signer = AzureSigner(account, settings.get("secret_key", ""))
+        self._exchange = Exchange(place, refuse)
+        self.url = endpoint.rstrip("/")
+
+    def close(self) -> None:
+        self._exchange.close()
+
+    def source_url(self, bucket: str, key: str) -> str:
+        """What names a blob as the source of a copy."""
+        return f"{self.url}/{path_text(f'{bucket}/{key}')}{query_text(self._signer.access)}"
+
+    def read(
+        self,
+        method: str,
+        bucket: str,
+        key: str,
+        deed: str,
+        *,
+        query: Mapping[str, str] = NO_PAIRS,
+        headers: Mapping[str, str] = NO_PAIRS,
+        body: Data = b"",
+    ) -> tuple[Mapping[str, str], bytes]:
+        target, signed = self._signed(method, bucket, key, query, headers, body)
+        return self._exchange.read(method, target, signed, body, deed, key)
+
+    def send(
+        self, method: str, bucket: str, key: str, deed: str, headers: Mapping[str, str]
+    ) -> Answer:
+        target, signed = self._signed(method, bucket, key, NO_PAIRS, headers, b"")
+        return self._exchange.send(method, target, signed, b"", deed, key)
+
+    def _signed(
+        self,
+        method: str,
+        bucket: str,
+        key: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: Data,
+    ) -> tuple[str, dict[str, str]]:
+        path = self._base + path_text("/".join(("", *filter(None, (bucket, key)))) or "/")
+        now = datetime.fromtimestamp(time.time(), UTC)
+        length = {"content-length": str(len(body))} if len(body) else {}
+        signed = self._signer.sign(method, path, query, {**headers, **length}, now)
+        signed.pop("content-length", None)  # the connection sends it
+        return path + query_text({**query, **self._signer.access}), signed
+
+
+class AzureClient(ObjectClient):
+    """One container. `tier` is the access tier of new blobs; "" leaves it to the account."""
+
+    def __init__(
+        self,
+        requests: _Requests,
+        bucket: str,
+        abilities: Abilities,
+        tier: str,
+        *,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self.abilities = abilities
+        self._requests = requests
+        self._bucket = bucket
+        self._tier = {"x-ms-access-tier": tier} if tier else {}
+        self._sleep = sleep
+
+    def close(self) -> None:
+        self._requests.close()
+
+    def check(self, *, writable: bool) -> None:
+        try:
+            self._read("GET", "", "look at bucket", query=_listing("", "", 1))
+        except StorageError as error:
+            raise as_unavailable(error, self._bucket) from error
+
+    # ------------------------------------------------------------------ whole objects
+
+    def head(self, key: str) -> ObjectStat:
+        return self._head(self._bucket, key)
+
+    def get_range(self, key: str, start: int, end: int, *, etag: str = "") -> Data:
+        def get(buffer: memoryview, offset: int) -> int:
+            headers = {"range": f"bytes={offset}-{offset + len(buffer) - 1}"}
+            if etag:
+                headers["if-match"] = f'"{etag}"'
+            answer = self._requests.send("GET", self._bucket, key, "read", headers)
+            return read_range(answer, buffer, offset, key)
+
+        return whole_range(key, start, end, get)
+
+    def get_first(self, key: str, limit: int) -> tuple[ObjectStat, Data]:
+        headers = {"range": f"bytes=0-{limit - 1}"}
+        try:
+            answer = self._requests.send("GET", self._bucket, key, "read", headers)
+        except StorageError as error:
+            if error.kind is not ErrorKind.STALE:
+                raise
+            return self._empty(key), b""  # no range of an object of no bytes can be had
+        whole, data, filled = read_first(answer, limit)
+        stat = stat_of(key, answer.headers, whole)
+        if filled < len(data):
+            data[filled:] = self.get_range(key, filled, len(data), etag=stat.etag)
+        if stat.md5 and len(data) == whole and md5_of(data) != stat.md5:
+            raise mismatch("read", key)
+        return stat, data
+
+    def put(self, key: str, data: Data, options: PutOptions = PLAIN) -> ObjectStat:
+        md5 = md5_of(data)
+        headers = {
+            **self._tier,
+            **metadata_headers(options.metadata),
+            "x-ms-blob-type": "BlockBlob",
+            "content-md5": base64_text(md5),
+            **_condition(options),
+        }
+        answer, _ = self._read("PUT", key, "write", headers=headers, body=data)
+        return ObjectStat(
+            key=key,
+            size=len(data),
+            modified_ns=0,
+            etag=answer.get("etag", "").strip('"'),
+            md5=md5,
+            metadata=options.metadata,
+        )
+
+    def copy(
+        self,
+        source_key: str,
+        key: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        source_bucket: str = "",
+        only_if_absent: bool = False,
+    ) -> ObjectStat:
+        bucket = source_bucket or self._bucket
+        found = self._head(bucket, source_key)
+        kept = (found.metadata or {}) if metadata is None else metadata
+        headers = {
+            **self._tier,
+            **metadata_headers(kept),
+            "x-ms-copy-source": self._requests.source_url(bucket, source_key),
+            "x-ms-source-if-match": f'"{found.etag}"',
+            **_condition(PutOptions(only_if_absent=only_if_absent)),
+        }
+        answer, _ = self._read("PUT", key, "copy", headers=headers)
+        self._wait_for_copy(key, answer)
+        etag = answer.get("etag", "").strip('"')
+        return ObjectStat(key=key, size=found.size, modified_ns=0, etag=etag, metadata=kept)
+
+    def set_metadata(self, key: str, metadata: Mapping[str, str]) -> None:
+        headers = metadata_headers(metadata)
+        self._read("PUT", key, "set metadata of", query={"comp": "metadata"}, headers=headers)
+
+    def delete(self, key: str) -> None:
+        self._read("DELETE", key, "remove", headers={"x-ms-delete-snapshots": "include"})
+
+    def pages(
+        self, prefix: str = "", *, delimiter: str = "", after: str = "", limit: int = 0
+    ) -> Iterator[Page]:
+        # There is no way to begin in the middle: what comes before is passed over.
+        size = min(limit, PAGE_KEYS) if limit and not after else PAGE_KEYS
+        return listed_after(self._all_pages(prefix, delimiter, size), after, limit)
+
+    def _all_pages(self, prefix: str, delimiter: str, size: int) -> Iterator[Page]:
+        query = _listing(prefix, delimiter, size)
+        while True:
+            _, body = self._read("GET", "", "list", query=query)
+            page, marker = page_of(parse(body, "list", prefix))
+            yield page
+            if not marker:
+                return
+            query = _listing(prefix, delimiter, size) | {"marker": marker}
+
+    # ------------------------------------------------------------------ uploads in parts
+
+    def begin_upload(self, key: str, options: PutOptions = PLAIN) -> Upload:
+        return Upload(key, uuid.uuid4().hex)
+
+    def put_part(self, upload: Upload, number: int, data: Data) -> Part:
+        md5 = md5_of(data)
+        block = _block_id(upload, number)
+        self._read(
+            "PUT",
+            upload.key,
+            "write part of",
+            query={"comp": "block", "blockid": block},
+            headers={"content-md5": base64_text(md5)},
+            body=data,
+        )
+        return Part(number, len(data), block, md5)
+
+    def list_parts(self, upload: Upload) -> list[Part]:
+        query = {"comp": "blocklist", "blocklisttype": "uncommitted"}
+        _, body = self._read("GET", upload.key, "list parts of", query=query)
+        parts = []
+        for found in parse(body, "list parts of", upload.key).iter("Block"):
+            block = found.findtext("Name") or ""
+            number = _number_of(upload, block)
+            if number:
+                parts.append(Part(number, int(found.findtext("Size") or 0), block))
+        return sorted(parts, key=lambda part: part.number)
+
+    def complete_upload(
+        self, upload: Upload, parts: list[Part], options: PutOptions = PLAIN
+    ) -> ObjectStat:
+        document = ET.Element("BlockList")
+        for part in parts:
+            ET.SubElement(document, "Uncommitted").text = part.reference
+        answer, _ = self._read(
+            "PUT",
+            upload.key,
+            "complete",
+            query={"comp": "blocklist"},
+            headers={
+                **self._tier,
+                **metadata_headers(options.metadata),
+                "content-type": "application/xml",
+                **_condition(options),
+            },
+            body=ET.tostring(document),
+        )
+        return ObjectStat(
+            key=upload.key,
+            size=sum(part.size for part in parts),
+            modified_ns=0,
+            etag=answer.get("etag", "").strip('"'),
+            metadata=options.metadata,
+        )
+
+    def abort_upload(self, upload: Upload) -> None:
+        return  # Azure does that: see above
+
+    def list_uploads(self, prefix: str = "") -> Iterator[Upload]:
+        return iter(())
+
+    # Inside
+
+    def _read(
+        self,
+        method: str,
+        key: str,
+        deed: str,
+        *,
+        query: Mapping[str, str] = NO_PAIRS,
+        headers: Mapping[str, str] = NO_PAIRS,
+        body: Data = b"",
+    ) -> tuple[Mapping[str, str], bytes]:
+        return self._requests.read(
+            method, self._bucket, key, deed, query=query, headers=headers, body=body
+        )
+
+    def _head(self, bucket: str, key: str) -> ObjectStat:
+        headers, _ = self._requests.read("HEAD", bucket, key, "look at")
+        return stat_of(key, headers, int(headers.get("content-length", "0")))
+
+    def _empty(self, key: str) -> ObjectStat:
+        found = self.head(key)
+        if found.size:
+            raise replaced("read", key)
+        return found
+
+    def _wait_for_copy(self, key: str, answer: Mapping[str, str]) -> None:
+        deadline = time.monotonic() + COPY_SECONDS_MAXIMUM
+        while (status := answer.get("x-ms-copy-status", "success")) == "pending":
+            if time.monotonic() > deadline:
+                break
+            self._sleep(COPY_POLL_SECONDS)
+            answer, _ = self._read("HEAD", key, "copy")
+        if status != "success":
+            cause = f"the copy is {status} ({answer.get('x-ms-copy-status-description', '')})"
+            raise StorageError(
+                ErrorKind.INPUT_OUTPUT, RetryClass.LATER, "copy", key.encode(), cause
+            )
+
+
+def _listing(prefix: str, delimiter: str, size: int) -> dict[str, str]:
+    query = {
+        "restype": "container",
+        "comp": "list",
+        "include": "metadata",
+        "maxresults": str(size),
+    }
+    given = {"prefix": prefix, "delimiter": delimiter}
+    return query | {name: value for name, value in given.items() if value}
+
+
+def _condition(options: PutOptions) -> dict[str, str]:
+    return {"if-none-match": "*"} if options.only_if_absent else {}
+
+
+def _block_id(upload: Upload, number: int) -> str:
+    return base64.b64encode(f"{upload.id}{number:0{BLOCK_ID_CHARACTERS}}".encode()).decode()
+
+
+def _number_of(upload: Upload, block: str) -> int:
+    """The number of a block of the upload; 0 for those of others."""
+    try:
+        text = base64.b64decode(block, validate=True).decode()
+    except ValueError:
+        return 0
+    number = text.removeprefix(upload.id)
+    return int(number) if len(number) == BLOCK_ID_CHARACTERS and number.isdigit() else 0

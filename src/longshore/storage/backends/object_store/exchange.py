@@ -1,0 +1,196 @@
+"""Requests to a service over HTTP, whose refusals and broken connections come as StorageError."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import quote
+
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
+from longshore.storage.backends.object_store import http
+from longshore.storage.backends.object_store.client import Data
+from longshore.storage.backends.object_store.profiles import seconds
+
+RESUMES_MAXIMUM: Final = 3
+"""How often one range is gone on with after a broken connection, before the error is raised."""
+
+NO_PAIRS: Final[Mapping[str, str]] = {}
+_SECOND: Final = 1_000_000_000
+
+Refuse = Callable[[int, Mapping[str, str], bytes, str, str], StorageError]
+"""The error for status, headers and body of an answer to a deed on a key."""
+
+
+class Exchange:
+    """Sends requests to one place. May be used by several threads at once."""
+
+    def __init__(self, place: http.Place, refuse: Refuse) -> None:
+        self.place = place
+        self.host = http.host_text(place)
+        self._connections = http.Connections(place)
+        self._extra = http.proxy_headers(place)
+        self._refuse = refuse
+
+    def close(self) -> None:
+        self._connections.close()
+
+    def send(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: Data,
+        deed: str,
+        key: str,
+    ) -> http.Answer:
+        """An answer that says yes; use it in a `with` block."""
+        named = {"host": self.host, **headers, **self._extra}
+        try:
+            answer = self._connections.request(method, target, named, body)
+        except http.Unreachable as error:
+            cause = f"{self.host}: {error}"
+            raise StorageUnavailable(
+                ErrorKind.INPUT_OUTPUT, RetryClass.LATER, deed, key.encode(), cause
+            ) from error
+        except http.TooSlow as error:
+            raise _too_slow(deed, key) from error
+        except http.Broken as error:
+            raise broken(deed, key, str(error)) from error
+        if answer.status < 300:
+            return answer
+        with answer:
+            raise self._refuse(answer.status, answer.headers, answer.read_error(), deed, key)
+
+    def read(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: Data,
+        deed: str,
+        key: str,
+    ) -> tuple[Mapping[str, str], bytes]:
+        """Headers and body of an answer that says yes, both whole."""
+        try:
+            with self.send(method, target, headers, body, deed, key) as answer:
+                return answer.headers, answer.read()
+        except http.TooSlow as error:
+            raise _too_slow(deed, key) from error
+        except http.Broken as error:
+            raise broken(deed, key, str(error)) from error
+
+
+def place_of(settings: Mapping[str, str], endpoint: str) -> http.Place:
+    """The place of an endpoint, reached as the settings say. Raises ValueError."""
+    return http.place_of(
+        endpoint,
+        proxy=settings.get("proxy", ""),
+        ca_file=settings.get("ca_file", ""),
+        connect_seconds=seconds(settings, "connect_seconds", http.CONNECT_SECONDS),
+        read_seconds=seconds(settings, "read_seconds", http.READ_SECONDS),
+    )
+
+
+def whole_range(key: str, start: int, end: int, get: Callable[[memoryview, int], int]) -> bytearray:
+    """All bytes of a range. `get(buffer, offset)` reads as many as come before a break."""
+    data = bytearray(end - start)
+    view = memoryview(data)
+    filled = 0
+    for _ in range(1 + RESUMES_MAXIMUM):
+        filled += get(view[filled:], start + filled)
+        if filled == len(data):
+            return data
+    raise broken("read", key, f"{filled} of {len(data)} bytes came")
+
+
+def read_range(answer: http.Answer, buffer: memoryview, start: int, key: str) -> int:
+    """Read an answer to a request for a range, after making sure that it is that range."""
+    with answer:
+        came = answer.headers.get("content-range", "")
+        if start and not came.startswith(f"bytes {start}-"):
+            cause = "the service gives no ranges"
+            raise StorageError(ErrorKind.UNSUPPORTED, RetryClass.NEVER, "read", key.encode(), cause)
+        return answer.read_into(buffer)
+
+
+def read_first(answer: http.Answer, limit: int) -> tuple[int, bytearray, int]:
+    """Size of the whole object, room for its beginning, and how many bytes of that have come."""
+    with answer:
+        length = int(answer.headers.get("content-length", "0"))
+        whole = answer.headers.get("content-range", "").rpartition("/")[2]
+        data = bytearray(min(length, limit))
+        return int(whole) if whole else length, data, answer.read_into(memoryview(data))
+
+
+def broken(deed: str, key: str, cause: str) -> StorageError:
+    """The error for a connection that ended in the middle."""
+    cause = f"the connection ended: {cause}" if cause else "the connection ended"
+    return StorageError(ErrorKind.INPUT_OUTPUT, RetryClass.NOW, deed, key.encode(), cause)
+
+
+def unreadable(deed: str, key: str, error: Exception) -> StorageError:
+    """The error for an answer that is not what it should be."""
+    cause = f"the answer cannot be read: {error}"
+    return StorageError(ErrorKind.INPUT_OUTPUT, RetryClass.NOW, deed, key.encode(), cause)
+
+
+def as_unavailable(error: StorageError, bucket: str) -> StorageError:
+    """What it means for the whole storage that even its bucket cannot be looked at."""
+    if isinstance(error, StorageUnavailable) or error.retry is not RetryClass.NEVER:
+        return error
+    return StorageUnavailable(
+        error.kind, RetryClass.LATER, "use bucket", bucket.encode(), str(error)
+    )
+
+
+def path_text(path: str) -> str:
+    """The path as it stands in a request."""
+    return quote(path, safe="/-_.~")
+
+
+def query_text(query: Mapping[str, str]) -> str:
+    """The query as it stands behind the path, with its question mark; "" if there is none."""
+    if not query:
+        return ""
+    return "?" + "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in query.items())
+
+
+def md5_of(data: Data) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()
+
+
+def base64_text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def base64_bytes(text: str) -> bytes:
+    """The bytes that the text stands for; none for nonsense."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return b""
+
+
+def http_date(text: str) -> int:
+    """Nanoseconds since 1970; 0 for nonsense."""
+    try:
+        return int(parsedate_to_datetime(text).timestamp()) * _SECOND
+    except (ValueError, TypeError):
+        return 0
+
+
+def iso_date(text: str) -> int:
+    """Nanoseconds since 1970, to the second, as headers tell it; 0 for nonsense."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return 0
+    return int(when.replace(tzinfo=when.tzinfo or UTC).timestamp()) * _SECOND
+
+
+def _too_slow(deed: str, key: str) -> StorageError:
+    return StorageError(ErrorKind.TIMEOUT, RetryClass.NOW, deed, key.encode(), "no answer in time")
