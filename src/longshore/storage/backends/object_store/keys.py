@@ -52,7 +52,7 @@ def piece_of(name: bytes, rules: KeyRules = PLAIN_RULES) -> str:
             return text[: -len(FOREIGN_MARK)]
         if _is_plain(text, rules) and _unescaped(text, rules) is None:
             return text
-    return ESCAPED_MARK + _quote(name)
+    return ESCAPED_MARK + _quote(name, rules)
 
 
 def name_of(piece: str, rules: KeyRules = PLAIN_RULES) -> bytes:
@@ -111,9 +111,15 @@ def _text(name: bytes) -> str | None:
 
 def _is_plain(text: str, rules: KeyRules) -> bool:
     """Whether the text may be a name and a piece of a key as it is."""
-    if text in _NO_NAMES or "\0" in text or text[-1] in rules.escaped_at_end:
-        return False
-    return rules.escaped.isdisjoint(text)
+    while True:
+        if text in _NO_NAMES or "\0" in text or text[-1] in rules.escaped_at_end:
+            return False
+        if not rules.escaped.isdisjoint(text):
+            return False
+        if not text.endswith(FOREIGN_MARK):
+            return True
+        # What looks like the name of an odd piece stands for that one, and gets a mark more itself.
+        text = text[: -len(FOREIGN_MARK)]
 
 
 def _unescaped(piece: str, rules: KeyRules) -> bytes | None:
@@ -126,8 +132,11 @@ def _unescaped(piece: str, rules: KeyRules) -> bytes | None:
     return name if piece_of(name, rules) == piece else None
 
 
-def _quote(name: bytes) -> str:
-    return "".join(chr(byte) if byte in _UNTOUCHED else f"!{byte:02X}" for byte in name)
+def _quote(name: bytes, rules: KeyRules) -> str:
+    quoted = [chr(byte) if byte in _UNTOUCHED else f"!{byte:02X}" for byte in name]
+    if quoted[-1] in rules.escaped_at_end:
+        quoted[-1] = f"!{name[-1]:02X}"
+    return "".join(quoted)
 
 
 def _unquote(text: str) -> bytes | None:

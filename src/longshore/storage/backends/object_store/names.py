@@ -177,15 +177,12 @@ class FolderNames:
 
     def _is_taken(self, name: bytes) -> bool:
         """Whether an object has the name that a folder would be shown by."""
-        try:
-            text = name.decode()
-        except UnicodeDecodeError:
-            text = ""
-        if text in self._open:
+        piece = piece_of(name, self._rules)
+        if piece in self._open:
             return True
-        if text and self._start < text <= self._stream.place:
+        if self._start < piece <= self._stream.place:
             return False  # the listing has passed it
-        return self._is_object(self._folder_key + piece_of(name, self._rules))
+        return self._is_object(self._folder_key + piece)
 
     def _note_open(self, raw: _Raw) -> None:
         while self._open and not raw.piece.startswith(self._open[-1]):
