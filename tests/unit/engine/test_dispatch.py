@@ -25,6 +25,7 @@ from longshore.database.migrate import PARTS
 from longshore.database.tables import nas, nas_shares, tasks, users
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.execution import TaskStatus
+from longshore.domain.segments import SEGMENT_BYTES
 from longshore.domain.storage import (
     StorageAddress,
     StorageKind,
@@ -78,12 +79,13 @@ class HoldingExecutor:
     held: list[tuple[WorkOrder, asyncio.Future[Completion]]] = field(default_factory=list)
     orders: list[WorkOrder] = field(default_factory=list)
     most_at_once: int = 0
+    busy: set[int] = field(default_factory=set)
 
     def free(self) -> int:
         return self.count - len(self.held)
 
     def is_busy(self, mover: int) -> bool:
-        return False
+        return mover in self.busy
 
     def submit(self, order: WorkOrder, *, prefer: int | None = None) -> asyncio.Future[Completion]:
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
@@ -524,3 +526,44 @@ def test_reasons_are_written_when_they_change_only(shop: Shop) -> None:
         await shop.executor.finish()
 
     asyncio.run(story())
+
+
+# ------------------------------------------------------------------------------- big files
+
+
+def start_big(shop: Shop) -> Run:
+    """A run with one file of three parts, all holes, so that it is quickly read."""
+    with (shop.add_share(1) / "big").open("wb") as file:
+        file.truncate(6 * SEGMENT_BYTES)
+    return shop.start(1, 1, 2, files=0, size=0)
+
+
+def kinds(run: Run) -> list[int]:
+    return sorted(item.kind for item in run.under_way.values())
+
+
+def test_each_part_of_a_file_takes_a_slot(shop: Shop) -> None:
+    async def work() -> None:
+        shop.limit_share(2, slots=1)
+        await shop.until_done(start_big(shop))
+
+    asyncio.run(work())
+    assert [order.kind for order in shop.executor.orders].count(WorkKind.PART) == 3
+    assert shop.executor.most_at_once == 1
+
+
+def test_a_file_waits_for_the_mover_that_remembers_what_it_has_verified(shop: Shop) -> None:
+    async def work() -> None:
+        run = start_big(shop)
+        while not run.followed:
+            shop.round()
+            await shop.executor.finish()
+        shop.executor.busy = {0}
+        shop.round()
+        assert kinds(run) == [WorkKind.PART], "another mover would begin from the start"
+        shop.executor.busy = set()
+        shop.round()
+        assert kinds(run) == [WorkKind.PART, WorkKind.FINISH]
+        await shop.until_done(run)
+
+    asyncio.run(work())
