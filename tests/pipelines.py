@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.storage import StorageKind, StorageReference, folder_address
 from longshore.domain.task import ConflictResolution
@@ -51,6 +53,7 @@ class Bench:
     source_faults: tuple[Fault, ...] = ()
     destination_faults: tuple[Fault, ...] = ()
     hook: Hook = no_hook
+    at_once: int = 1  # operations that both storages are worth at once
     monotonic: Callable[[], float] = time.monotonic
     work_ids: Iterator[int] = field(default_factory=lambda: iter(range(1, 1 << 30)))
     mover: Mover = field(init=False)
@@ -165,6 +168,9 @@ class Bench:
         root = address.settings["root"]
         storage = PosixStorage(
             address.reference, root.encode(), own_durability=False, native=self.native
+        )
+        storage.capabilities = msgspec.structs.replace(
+            storage.capabilities, parallel_operations=self.at_once
         )
         faults = self.source_faults if address.reference == SOURCE else self.destination_faults
         return FaultyStorage(storage, FaultPlan(faults), hook=self.hook) if faults else storage

@@ -114,6 +114,10 @@ def _transfer(
             planned, mode, source, target, toolbox, resolution=resolution, fresh=fresh
         )
         if published is not None:
+            if toolbox.destination_of(group.source).capabilities.staged_in_memory_bytes:
+                # A crash may have come between the two: there, what says which upload a staged
+                # file is goes after the file has its name.
+                _drop_staged(target, toolbox.temporary_name(group, planned))
             return _published(published, planned, source, target, toolbox)
     file, written, copied = _stage(planned, group, source, target, toolbox, where)
     check_expected(planned, written.xxh3_128, paths.join(source.path, planned.entry.name), where)
