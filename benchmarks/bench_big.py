@@ -39,6 +39,7 @@ def main() -> None:
     chosen = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="longshore-big-", dir=chosen.folder))
     try:
+        grow(work / "small", 100, 1000)
         for title, files, size in (
             (f"one file of {chosen.gib:g} GiB", 1, int(chosen.gib * GIB)),
             (f"{chosen.files} files of 1 GiB", chosen.files, GIB),
@@ -88,8 +89,9 @@ def measure(
     server.start()
     try:
         with server.client() as client:
+            copy(client, work / "small", work / "destination", {})  # all movers have started then
             before = computing(server)
-            seconds = copy(client, work, dict(options))
+            seconds = copy(client, work / "source", work / "destination", dict(options))
             return seconds, computing(server) - before
     finally:
         server.stop()
@@ -104,9 +106,9 @@ def computing(server: Server) -> float:
     return sum(each.user + each.system for each in times)
 
 
-def copy(client: httpx.Client, work: Path, options: dict[str, str]) -> float:
-    live = add_share_pool(client, "live", "primary", work / "source")
-    archive = add_share_pool(client, "archive", "offline_archive", work / "destination")
+def copy(client: httpx.Client, source: Path, destination: Path, options: dict[str, str]) -> float:
+    live = add_share_pool(client, "live", "primary", source)
+    archive = add_share_pool(client, "archive", "offline_archive", destination)
     task = add_copy_task(client, live, archive, options=options)
     begun = time.monotonic()
     task.act("run")

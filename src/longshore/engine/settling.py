@@ -306,6 +306,9 @@ class _Settling:
             then()
             self.run.added(added)
             self.run.bytes_copied += reply.bytes_copied
+            self.run.followed.pop(self.item.id, None)
+            if reply.inside:
+                self.run.followed[self.item.id] = 1
             if reply.remaining is not None and reply.retry_after_seconds:
                 at = self.floor.monotonic() + reply.retry_after_seconds
                 self.run.not_before[self.item.id] = at

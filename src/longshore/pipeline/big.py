@@ -159,6 +159,7 @@ class _Slice:
             warnings=self.toolbox.warnings,
             lost=lost,
             shared=shared,
+            inside=rest is not None and passes.is_kept(self.writer.temporary_name, self.toolbox),
         )
 
     def _rest(self, planned: PlannedFile, big: Segments | None) -> PackedWork:

@@ -311,6 +311,7 @@ class CopyReply(msgspec.Struct, frozen=True, array_like=True):
     lost: Lost | None = None
     owed: Owed | None = None  # what was moved beyond the order's rates
     shared: Shared | None = None  # of a file in parts; `remaining` is only there if it was begun
+    inside: bool = False  # this mover remembers a pass over the file that another would begin anew
 
 
 class PartReply(msgspec.Struct, frozen=True, array_like=True):

@@ -81,6 +81,10 @@ def keep(name: bytes, present: Pass, toolbox: Toolbox) -> None:
         del kept[next(iter(kept))]
 
 
+def is_kept(name: bytes, toolbox: Toolbox) -> bool:
+    return name in toolbox.passes
+
+
 def forget(name: bytes, toolbox: Toolbox) -> None:
     """The file is to be begun again, so nothing of it counts any more."""
     toolbox.passes.pop(name, None)

@@ -45,6 +45,8 @@ class Several:
     followed: int = 0
     bound: int = 0  # the mover that has the pass over the file
     shared: bool = False
+    inside: bool = False
+    orders: int = 0  # for the file's own item
     bytes_copied: int = 0
     workers: Counter[int] = field(default_factory=Counter)  # orders for parts, by mover
     parts_returned: list[bytes] = field(default_factory=list)
@@ -107,7 +109,8 @@ class Several:
         self.bytes_copied += reply.bytes_copied
         if reply.remaining is not None:
             self.payload = reply.remaining.payload
-        self.shared = reply.shared is not None
+        self.shared, self.inside = reply.shared is not None, reply.inside
+        self.orders += 1
         if reply.shared is not None:
             file = SharedFile.decode(self.payload)
             if reply.shared.failure is not None:
