@@ -7,7 +7,9 @@ from starlette.responses import Response
 from longshore.api.rendering import collection, date, empty_response, json_response
 from longshore.api.routing import Call, Routes
 from longshore.database.containers import FILTERS, PRIVILEGE_FILTERS, Container, Privilege
-from longshore.services import container_privileges, containers
+from longshore.database.storage_counts import Sums
+from longshore.domain.storage import StorageKind
+from longshore.services import container_privileges, containers, storage_counts
 
 routes = Routes()
 TAG = "containers"
@@ -16,22 +18,26 @@ PRIVILEGES = ONE + "/container_privileges"
 ONE_PRIVILEGE = PRIVILEGES + "/{container_privilege_id}"
 
 
-def rendered(container: Container) -> dict[str, object]:
-    """The container; the numbers that nobody counts yet are null."""
+def rendered(container: Container, counted: Sums | None = None) -> dict[str, object]:
+    """The container; numbers that nobody has counted yet are null."""
     return {
         "id": container.id,
         "name": container.name,
         "comment": container.comment,
         "quota_total_size": container.quota_total_size,
         "quota_on_cache": container.quota_on_cache,
-        "stat_total_files": None,
-        "only_on_cache_file_count": None,
-        "stat_total_size": None,
-        "stat_size_on_cache": None,
-        "only_on_cache_file_size_sum": None,
+        "stat_total_files": counted and counted.files,
+        "only_on_cache_file_count": counted and counted.only_cached_files,
+        "stat_total_size": counted and counted.bytes,
+        "stat_size_on_cache": counted and counted.cached_bytes,
+        "only_on_cache_file_size_sum": counted and counted.only_cached_bytes,
         "guest_right": container.guest_right,
         "last_update": date(container.last_update),
     }
+
+
+def _counted(call: Call, ids: list[int]) -> dict[int, Sums]:
+    return storage_counts.of_storages(call.context, StorageKind.CONTAINER, ids)
 
 
 def rendered_privilege(privilege: Privilege) -> dict[str, object]:
@@ -57,7 +63,10 @@ def rendered_privilege(privilege: Privilege) -> dict[str, object]:
 )
 def index(call: Call) -> Response:
     listed = containers.index(call.context, call.page())
-    return collection(listed.count, "containers", [rendered(row) for row in listed.rows])
+    found = list(listed.rows)
+    counted = _counted(call, [row.id for row in found])
+    rows = [rendered(row, counted.get(row.id)) for row in found]
+    return collection(listed.count, "containers", rows)
 
 
 @routes.add(
@@ -85,7 +94,8 @@ def create(call: Call) -> Response:
     summary="Show a container",
 )
 def show(call: Call) -> Response:
-    return json_response(rendered(containers.show(call.context, call.path("container_id"))))
+    container = containers.show(call.context, call.path("container_id"))
+    return json_response(rendered(container, _counted(call, [container.id]).get(container.id)))
 
 
 @routes.add(
@@ -101,7 +111,7 @@ def show(call: Call) -> Response:
 def update(call: Call) -> Response:
     identifier = call.path("container_id")
     container = containers.update(call.context, call.principal, identifier, call.body)
-    return json_response(rendered(container))
+    return json_response(rendered(container, _counted(call, [container.id]).get(container.id)))
 
 
 @routes.add(

@@ -10,7 +10,9 @@ from longshore.api.mounts import status_response
 from longshore.api.rendering import collection, empty_response, json_response
 from longshore.api.routing import Call, Parameter, Routes
 from longshore.database.nas import SHARE_FILTERS, NasShare
-from longshore.services import mounts, nas_shares, share_tests
+from longshore.database.storage_counts import Sums
+from longshore.domain.storage import StorageKind
+from longshore.services import mounts, nas_shares, share_tests, storage_counts
 from longshore.services.nas_shares import Parent
 from longshore.services.share_tests import ShareTest
 
@@ -21,8 +23,9 @@ BELOW_NAS = "/nas/{nas_id}/nas_shares"
 _JOB_ID = Parameter(name="job_id", required=True, description="The job that the test became.")
 
 
-def rendered(call: Call, row: NasShare) -> dict[str, object]:
+def rendered(call: Call, row: NasShare, counts: dict[int, Sums]) -> dict[str, object]:
     """The share; its password only for those who may see it."""
+    counted = counts.get(row.id)
     shown: dict[str, object] = {
         "id": row.id,
         "nas_id": row.nas_id,
@@ -31,11 +34,15 @@ def rendered(call: Call, row: NasShare) -> dict[str, object]:
         "path": row.path,
         "options": row.options,
         "username": row.username,
-        "file_count": None,  # nobody counts them yet
-        "file_size_sum": None,
+        "file_count": counted and counted.files,
+        "file_size_sum": counted and counted.bytes,
     }
     password = nas_shares.password(call.context, call.principal, row)
     return shown if password is None else shown | {"password": password}
+
+
+def _counted(call: Call, ids: list[int]) -> dict[int, Sums]:
+    return storage_counts.of_storages(call.context, StorageKind.NAS_SHARE, ids)
 
 
 def _parent(call: Call) -> Parent:
@@ -47,19 +54,21 @@ def _parent(call: Call) -> Parent:
 
 def index(call: Call) -> Response:
     listed = nas_shares.index(call.context, call.page(), _parent(call))
-    return collection(listed.count, "nas_shares", [rendered(call, row) for row in listed.rows])
+    found = list(listed.rows)
+    counts = _counted(call, [row.id for row in found])
+    return collection(listed.count, "nas_shares", [rendered(call, row, counts) for row in found])
 
 
 def show(call: Call) -> Response:
     share = nas_shares.show(call.context, _parent(call), call.path("nas_share_id"))
-    return json_response(rendered(call, share))
+    return json_response(rendered(call, share, _counted(call, [share.id])))
 
 
 def update(call: Call) -> Response:
     share = nas_shares.update(
         call.context, call.principal, _parent(call), call.path("nas_share_id"), call.body
     )
-    return json_response(rendered(call, share))
+    return json_response(rendered(call, share, _counted(call, [share.id])))
 
 
 def destroy(call: Call) -> Response:
@@ -145,7 +154,7 @@ def _declare(suffix: str, base: str, where: str, missing_filter: str) -> None:
 )
 def create(call: Call) -> Response:
     share = nas_shares.create(call.context, call.principal, call.path("nas_id"), call.body)
-    return json_response(rendered(call, share), status=201)
+    return json_response(rendered(call, share, _counted(call, [share.id])), status=201)
 
 
 @routes.add(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Connection, and_, cast, func, null, or_, select
+from sqlalchemy import Column, Connection, and_, func, or_, select
 
 from longshore.database import rows
 from longshore.database.query import Filterable, Kind, Page
@@ -13,9 +13,11 @@ from longshore.database.rows import Listed
 from longshore.database.tables import (
     container_privileges,
     containers,
+    storage_counts,
     task_destinations,
     task_sources,
 )
+from longshore.domain.storage import StorageKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,14 @@ class Privilege:
     privilege: str
 
 
-_UNKNOWN = Filterable(cast(null(), BigInteger), Kind.INTEGER)
+def _counted(column: Column[int]) -> Filterable:
+    """A number that the controller has counted; null, like every unknown value, before."""
+    query = select(column).where(
+        storage_counts.c.storage_kind == StorageKind.CONTAINER.value,
+        storage_counts.c.storage_id == containers.c.id,
+    )
+    return Filterable(query.scalar_subquery(), Kind.INTEGER)
+
 
 FILTERS = {
     "id": Filterable(containers.c.id, Kind.INTEGER, nullable=False),
@@ -50,10 +59,9 @@ FILTERS = {
     "quota_on_cache": Filterable(containers.c.quota_on_cache, Kind.INTEGER, nullable=False),
     "guest_right": Filterable(containers.c.guest_right, nullable=False),
     "last_update": Filterable(containers.c.last_update, Kind.SECONDS, nullable=False),
-    # Nobody counts these yet; like every null they match negative filters and the empty value.
-    "stat_total_files": _UNKNOWN,
-    "stat_total_size": _UNKNOWN,
-    "stat_size_on_cache": _UNKNOWN,
+    "stat_total_files": _counted(storage_counts.c.files),
+    "stat_total_size": _counted(storage_counts.c.bytes),
+    "stat_size_on_cache": _counted(storage_counts.c.cached_bytes),
 }
 PRIVILEGE_FILTERS = {
     "id": Filterable(container_privileges.c.id, Kind.INTEGER, nullable=False),

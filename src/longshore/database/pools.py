@@ -35,6 +35,8 @@ class PrimaryScan:
     enabled: bool
     operand: float
     unit: str
+    task_id: int | None = None  # that carries it out
+    next: int | None = None  # when it is due, in seconds since 1970; None = at once
 
 
 FILTERS = {

@@ -223,6 +223,8 @@ primary_scans = Table(
     Column("enabled", Boolean, nullable=False),
     Column("operand", Float, nullable=False),  # how many of the unit lie between two scans
     Column("unit", Text, nullable=False),
+    Column("task_id", BigInteger),  # the task that carries it out, once there was one
+    Column("next", BigInteger),  # when it is due; null = at once
     sqlite_autoincrement=True,
 )
 
@@ -480,6 +482,20 @@ waits = Table(
     state,
     Column("execution_id", BigInteger, primary_key=True, autoincrement=False),  # 0 = the queue
     Column("reasons", Text, nullable=False),  # JSON list of domain.waiting.Reason
+)
+
+# What lies on each storage, as the controller has counted it: see database/storage_counts.py.
+storage_counts = Table(
+    "storage_counts",
+    state,
+    Column("storage_kind", SmallInteger, primary_key=True),  # domain.storage.StorageKind
+    Column("storage_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("files", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("cached_files", BigInteger, nullable=False),
+    Column("cached_bytes", BigInteger, nullable=False),
+    Column("only_cached_files", BigInteger, nullable=False),
+    Column("only_cached_bytes", BigInteger, nullable=False),
 )
 
 # Which controller may write the state: the lease lies in the other file of SQLite.

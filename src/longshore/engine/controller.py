@@ -30,10 +30,12 @@ from longshore.database.wakeup import Listener
 from longshore.domain.execution import IDLE, RUNNING, Event, TaskStatus
 from longshore.domain.waiting import Reason, ReasonCode
 from longshore.engine import actions, lease, lifecycle, scheduling
+from longshore.engine.counting import Counting
 from longshore.engine.dispatch import Dispatcher
 from longshore.engine.executors import Executor
 from longshore.engine.floor import Floor
 from longshore.engine.memory import memory_use_percent
+from longshore.engine.primary_scanning import PrimaryScanning
 from longshore.engine.retention import Retention
 from longshore.engine.settling import settle
 from longshore.engine.waiting import Waiting
@@ -70,6 +72,8 @@ class Controller:
     _looked_at: float = -LOOK_SECONDS
     _tidied_at: float = -HOUSEKEEPING_SECONDS
     _retention: Retention = field(default_factory=Retention)
+    _counting: Counting = field(default_factory=Counting)
+    _primary_scanning: PrimaryScanning = field(default_factory=PrimaryScanning)
 
     async def run(self) -> None:
         """Take the lease, go on with what was left, and work. Raises LeaseLost."""
@@ -116,6 +120,7 @@ class Controller:
             if asked:
                 self._carry_out_jobs(floor)
                 scheduling.run_due(floor)
+            self._primary_scanning.work(floor)
             self._settle(floor, dispatcher)
             before = len(floor.runs)
             for run in list(floor.runs.values()):
@@ -197,6 +202,7 @@ class Controller:
             with floor.state() as connection:
                 runs.remove_jobs_before(connection, self.time_ns() - jobs.LIFETIME_NANOSECONDS)
         self._retention.work(floor)
+        self._counting.work(floor)
 
     # ------------------------------------------------------------------ around the rounds
 

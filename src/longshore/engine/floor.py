@@ -35,6 +35,7 @@ class Floor:
     time_ns: Callable[[], int]
     unseal: Callable[[bytes], str] | None = None  # makes stored secrets readable
     runs: dict[int, Run] = field(default_factory=dict)  # by execution id
+    settled: int = 0  # replies on record since the start
     folder_ids: FolderIds = field(default_factory=FolderIds)
     random: Random = field(default_factory=Random)  # spreads attempts that would coincide
 

@@ -73,6 +73,7 @@ def settle(floor: Floor, returned: Sequence[Returned]) -> None:
     with floor.journal() as connection:
         for each in returned:
             after_commit.append(_Settling(floor, connection, each).settle())
+    floor.settled += len(returned)
     for then in after_commit:
         then()
     for each in returned:

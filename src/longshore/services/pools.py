@@ -11,6 +11,7 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from longshore.database import pools as pool_rows
+from longshore.database import primary_scans as scan_rows
 from longshore.database import rows
 from longshore.database.connection import reading, writing
 from longshore.database.pools import Pool
@@ -115,6 +116,7 @@ def destroy(context: Context, principal: Principal, identifier: str) -> None:
     with refusing_use("a task uses the pool"), writing(context.database.state) as connection:
         current = resolve(connection, identifier)
         problems = Problems()
+        scan_rows.forget_task(connection, current.id)
         if pool_rows.is_used(connection, current.id):
             problems.add(BASE, Kind.FROZEN, note="a task uses the pool")
         problems.raise_if_any()

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from longshore.database import pools as pool_rows
+from longshore.database import primary_scans as scan_rows
 from longshore.database import rows
 from longshore.database.connection import reading, writing
 from longshore.database.pools import PrimaryScan
@@ -80,6 +81,7 @@ def update(
         _check(problems, asdict(current) | given)
         if "enabled" in given:
             given["enabled"] = bool(given["enabled"])
+        given["next"] = None  # by the new interval, and now
         rows.change(connection, primary_scans, current.id, given)
         return PrimaryScan(**(asdict(current) | given))
 
@@ -89,6 +91,7 @@ def destroy(context: Context, principal: Principal, pool: str) -> None:
     with writing(context.database.state) as connection:
         owner = pool_lookup.resolve(connection, pool)
         current = _resolved(pool_rows.primary_scan(connection, owner.id))
+        scan_rows.forget_task(connection, owner.id)
         rows.remove(connection, primary_scans, current.id)
 
 

@@ -1,0 +1,97 @@
+"""What lies on each storage is counted by the controller and shown by the api."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from longshore.domain.execution import TaskStatus
+from longshore.engine import counting
+from tests.story import Task, add_copy_task, add_share_pool, created
+from tests.trees import grow
+from tests.workshop import Workshop
+
+FILES = 23
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(counting, "PAUSE_FACTOR", 0)
+    monkeypatch.setattr(counting, "WINDOW_FILES", 7)
+
+
+def share_of(client: httpx.Client, pool: int) -> dict[str, Any]:
+    (share,) = client.get(f"/pools/{pool}/nas_shares").json()["nas_shares"]
+    found: dict[str, Any] = share
+    return found
+
+
+def run(workshop: Workshop, task: Task, shown: tuple[int, int]) -> None:
+    """Run the task, until the first share of its destination has these numbers."""
+    task.client.put(f"/tasks/{task.id}/action/run").raise_for_status()
+    destinations = task.client.get(f"/tasks/{task.id}/task_destinations").json()
+    pool = destinations["task_destinations"][0]["pool"]["id"]
+
+    def is_counted() -> bool:
+        share = share_of(task.client, pool)
+        done = workshop.status(task.id) is TaskStatus.DONE
+        return done and (share["file_count"], share["file_size_sum"]) == shown
+
+    workshop.live(is_counted)
+
+
+def test_shares_show_how_many_files_lie_on_them(workshop: Workshop, tmp_path: Path) -> None:
+    source, destination = tmp_path / "source", tmp_path / "destination"
+    destination.mkdir()
+    grow(source, FILES, per_folder=5)
+    size = sum(each.stat().st_size for each in source.rglob("*.dat"))
+    client = workshop.client()
+    live = add_share_pool(client, "live", "primary", source)
+    away = add_share_pool(client, "archive", "offline_archive", destination)
+    assert share_of(client, away)["file_count"] is None, "nobody has counted yet"
+    run(workshop, add_copy_task(client, live, away), (FILES, size))
+    assert share_of(client, live)["file_count"] == FILES
+    run(workshop, add_copy_task(client, live, away, workflow_action="move"), (FILES, size))
+    workshop.live(lambda: share_of(client, live)["file_count"] == 0)
+    assert share_of(client, away)["file_size_sum"] == size
+
+
+def test_containers_show_what_is_in_them_and_what_is_only_there(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    client = workshop.client()
+    container = created(client.post("/containers", json={"name": "films"}))
+    (folder,) = tmp_path.rglob("container-*")
+    workshop.config = replace(workshop.config, containers_root=folder.parent)
+    grow(folder, FILES, per_folder=FILES)
+    first = next(iter(sorted(folder.rglob("*.dat"))))
+    destination = tmp_path / "destination"
+    destination.mkdir()
+    away = add_share_pool(client, "archive", "active_archive", destination)
+    for path, action in (("/films", "scan"), (f"/films/{first.relative_to(folder)}", "copy")):
+        kind = "data_enrichment" if action == "scan" else "active_archive"
+        body = {"name": action, "workflow_type": kind, "workflow_action": action}
+        task = Task(client, int(created(client.post("/tasks", json=body))["id"]))
+        created(client.post(f"/tasks/{task.id}/task_sources", json={"file_path": path}))
+        if action == "copy":
+            created(client.post(f"/tasks/{task.id}/task_destinations", json={"pool_id": away}))
+        client.put(f"/tasks/{task.id}/action/run").raise_for_status()
+        workshop.live(lambda task=task: workshop.status(task.id) is TaskStatus.DONE)  # type: ignore[misc]
+
+    def shown() -> dict[str, Any]:
+        found: dict[str, Any] = client.get(f"/containers/{container['id']}").json()
+        return found
+
+    workshop.live(lambda: shown()["only_on_cache_file_count"] == FILES - 1)
+    size = sum(each.stat().st_size for each in folder.rglob("*.dat"))
+    assert (shown()["stat_total_files"], shown()["stat_total_size"]) == (FILES, size)
+    assert shown()["stat_size_on_cache"] == size
+    assert shown()["only_on_cache_file_size_sum"] == size - first.stat().st_size
+    many = client.get("/containers", params={"stat_total_files": f">={FILES}"}).json()
+    assert [each["name"] for each in many["containers"]] == ["films"]
+    assert client.get("/containers", params={"stat_total_files": f">{FILES}"}).json()["count"] == 0
