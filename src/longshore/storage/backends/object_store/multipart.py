@@ -79,7 +79,7 @@ class StagedUpload(StagedFile):
         self._length = part_bytes(size, store.abilities)
         self._parts = {each.number: each for each in parts}
         self._pieces: dict[int, _Piece] = {}  # by number of the part
-        self._sending: dict[Future[Part], int] = {}  # with the bytes of each
+        self._sending: dict[Future[Part], int] = {}  # with the number of each
         self._metadata = begun.metadata
         self._is_complete = False  # the object is there, under the key of the upload
         self._has_ended = False
@@ -101,7 +101,8 @@ class StagedUpload(StagedFile):
         raise self._refusal(ErrorKind.UNSUPPORTED, RetryClass.NEVER, "read", cause)
 
     def size(self) -> int:
-        sent = max((self._bounds(number)[1] for number in self._parts), default=0)
+        numbers = (*self._parts, *self._sending.values())
+        sent = max((self._bounds(number)[1] for number in numbers), default=0)
         begun = (self._bounds(n)[0] + piece.end() for n, piece in self._pieces.items())
         return max(sent, max(begun, default=0))
 
@@ -163,12 +164,12 @@ class StagedUpload(StagedFile):
         self._parts.pop(number, None)
         client, upload = self._store.client, self._upload
         begun = self._store.begin(lambda: client.put_part(upload, number, data))
-        self._sending[begun] = len(data)
+        self._sending[begun] = number
         if self._store.abilities.parts_in_order:
             self.close()
 
     def _make_room(self) -> None:
-        while self._sending and sum(self._sending.values()) + self._length > IN_FLIGHT_BYTES:
+        while self._sending and (len(self._sending) + 1) * self._length > IN_FLIGHT_BYTES:
             self._wait()
 
     def _wait(self) -> None:

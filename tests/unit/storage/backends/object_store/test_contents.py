@@ -1,0 +1,192 @@
+"""Contents of files: read ahead, held in memory, sent in parts."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError
+from longshore.storage.backends.object_store import reading, stage, store
+from longshore.storage.backends.object_store.client import Abilities
+from longshore.storage.backends.object_store.multipart import PART_BYTES, part_bytes
+from longshore.storage.handler import Folder, Intent, Metadata, StagedFile
+from tests.unit.storage.backends.object_store.memory import MemoryClient, open_memory
+
+MEBIBYTE = 1 << 20
+NAME = b".longshore-1"
+CONTENT = random.Random(3).randbytes(3 * PART_BYTES + 5)
+
+
+def staged(folder: Folder, name: bytes = b"big", *, resume: bool = False) -> StagedFile:
+    intent = Intent(name, Metadata(mode=0o640))
+    return folder.stage(NAME, size=len(CONTENT), intent=intent, resume=resume)
+
+
+def read_whole(folder: Folder, name: bytes, step: int) -> bytes:
+    content = bytearray()
+    buffer = memoryview(bytearray(step))
+    with folder.open(name) as reader:
+        while count := reader.read_into(buffer, len(content)):
+            content += buffer[:count]
+    return bytes(content)
+
+
+def ranges(client: MemoryClient) -> list[str]:
+    return [request for request in client.requests if request.startswith("get")]
+
+
+def test_a_small_file_is_read_with_one_request() -> None:
+    client = MemoryClient()
+    client.put("file", b"x" * reading.FIRST_BYTES)
+    client.requests.clear()
+    with open_memory(client) as storage, storage.open_folder(b"") as folder:
+        client.requests.clear()
+        assert len(read_whole(folder, b"file", 4096)) == reading.FIRST_BYTES
+    assert client.requests == ["first file"]
+
+
+def test_a_big_file_is_read_in_long_ranges_each_once() -> None:
+    client = MemoryClient()
+    content = CONTENT * 2
+    client.put("file", content)
+    with open_memory(client) as storage, storage.open_folder(b"") as folder:
+        assert read_whole(folder, b"file", 4 * MEBIBYTE) == content
+    assert len(set(ranges(client))) == len(ranges(client)) == -(-len(content) // 8 // MEBIBYTE)
+
+
+def test_a_reader_may_jump() -> None:
+    client = MemoryClient()
+    client.put("file", CONTENT)
+    chance = random.Random(5)
+    with open_memory(client) as storage, storage.open_folder(b"") as folder:
+        with folder.open(b"file") as reader:
+            for _ in range(60):
+                start = chance.randrange(len(CONTENT))
+                buffer = bytearray(chance.choice([1, 1000, 9 * MEBIBYTE]))
+                count = reader.read_into(memoryview(buffer), start)
+                assert 0 < count <= len(buffer)
+                assert buffer[:count] == CONTENT[start : start + count]
+
+
+def test_what_is_replaced_while_it_is_read_is_not_mixed() -> None:
+    client = MemoryClient()
+    client.put("file", CONTENT)
+    with open_memory(client) as storage, storage.open_folder(b"") as folder:
+        with folder.open(b"file") as reader:
+            client.put("file", CONTENT[::-1])
+            with pytest.raises(StorageError) as caught:
+                reader.read_into(memoryview(bytearray(9)), len(CONTENT) - 9)
+    assert (caught.value.kind, caught.value.retry) == (ErrorKind.STALE, RetryClass.NOW)
+
+
+@pytest.mark.parametrize(
+    ("size", "parts"), [(1, 1), (80_000 * MEBIBYTE, 10_000), (5 * 1024**4, 5_120)]
+)
+def test_parts_are_as_long_as_the_number_of_them_wants(size: int, parts: int) -> None:
+    length = part_bytes(size, Abilities())
+    assert -(-size // length) == parts
+    assert length % PART_BYTES == 0
+
+
+def test_parts_grow_to_what_the_store_takes() -> None:
+    assert part_bytes(1, Abilities(part_bytes_minimum=20 * MEBIBYTE)) == 32 * MEBIBYTE
+
+
+def test_pieces_in_any_order_become_the_file() -> None:
+    client = MemoryClient()
+    pieces = list(range(0, len(CONTENT), MEBIBYTE))
+    random.Random(2).shuffle(pieces)
+    with open_memory(client) as storage, storage.open_folder(b"") as folder:
+        with staged(folder) as file:
+            for start in pieces:
+                file.write(memoryview(CONTENT)[start : start + MEBIBYTE], start)
+            assert file.size() == len(CONTENT)
+            file.commit(b"big", replace=False)
+    assert client.kept["big"].data == CONTENT
+    assert client.requests.count("complete") == 1
+    assert set(client.kept) == {"big"}
+
+
+def test_a_file_with_a_missing_part_is_not_published() -> None:
+    client = MemoryClient()
+    with open_memory(client) as storage, storage.open_folder(b"") as folder:
+        with staged(folder) as file:
+            file.write(memoryview(CONTENT)[PART_BYTES:], PART_BYTES)
+            with pytest.raises(StorageError, match="part 1 of 4 is missing") as caught:
+                file.commit(b"big", replace=False)
+            assert caught.value.retry is RetryClass.NOW
+            file.abort()
+    assert client.kept == {}
+    assert client.uploads == {}
+
+
+def test_an_upload_that_somebody_aborted_is_begun_anew_not_published() -> None:
+    client = MemoryClient()
+    with open_memory(client) as storage, storage.open_folder(b"") as folder:
+        with staged(folder) as file:
+            token = file.token()
+            file.write(memoryview(CONTENT)[:PART_BYTES], 0)
+        client.uploads.clear()
+        with pytest.raises(StorageError) as caught:
+            folder.stage(NAME, size=len(CONTENT), resume=True, token=token)
+        assert (caught.value.kind, caught.value.retry) == (ErrorKind.STALE, RetryClass.NOW)
+        with staged(folder, resume=True) as file:
+            assert file.size() == 0
+            file.abort()
+
+
+def test_a_name_that_is_taken_while_a_big_file_is_written_is_not_replaced() -> None:
+    client = MemoryClient()
+    with open_memory(client) as storage, storage.open_folder(b"") as folder:
+        with staged(folder) as file:
+            file.write(memoryview(CONTENT), 0)
+            client.put("big", b"others")
+            with pytest.raises(StorageError) as caught:
+                file.commit(b"big", replace=False)
+            assert caught.value.kind is ErrorKind.EXISTS
+            with pytest.raises(StorageError) as caught:
+                file.commit(b"big (1)", replace=False)
+            assert (caught.value.kind, caught.value.retry) == (ErrorKind.STALE, RetryClass.NOW)
+            file.abort()
+        # The next attempt knows, and goes another way.
+        with staged(folder) as file:
+            file.write(memoryview(CONTENT), 0)
+            file.commit(b"big (1)", replace=False)
+    assert client.kept["big"].data == b"others"
+    assert client.kept["big (1)"].data == CONTENT
+    assert set(client.kept) == {"big", "big (1)"}
+
+
+def test_what_stands_there_is_replaced_without_a_copy_where_that_is_intended() -> None:
+    client = MemoryClient()
+    client.put("big", b"old")
+    intent = Intent(b"big", Metadata(mode=0o640), True)
+    with open_memory(client) as storage, storage.open_folder(b"") as folder:
+        with folder.stage(NAME, size=len(CONTENT), intent=intent) as file:
+            file.write(memoryview(CONTENT), 0)
+            assert client.kept["big"].data == b"old"
+            assert file.set_metadata(intent.metadata) == ()
+            file.commit(b"big", replace=True)
+    assert client.kept["big"].data == CONTENT
+    assert not [request for request in client.requests if request.startswith("copy")]
+
+
+def test_small_files_beyond_the_room_in_memory_go_to_the_store() -> None:
+    client = MemoryClient()
+    size = stage.SMALL_BYTES
+    with open_memory(client) as storage, storage.open_folder(b"") as folder:
+        files = [
+            folder.stage(
+                NAME + b"%d" % number, size=size, intent=Intent(b"%d" % number, Metadata())
+            )
+            for number in range(store.HELD_BYTES_MAXIMUM // size + 1)
+        ]
+        assert len(client.uploads) == 1
+        for number, file in enumerate(files):
+            file.write(memoryview(bytes(size)), 0)
+            file.commit(b"%d" % number, replace=False)
+        assert {len(kept.data) for kept in client.kept.values()} == {size}
+        # Room is given back with each file.
+        folder.stage(NAME, size=size).abort()
+        assert not client.uploads

@@ -1,0 +1,156 @@
+"""Trying again: what may pass, how often, and what an answer that got lost means."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
+from longshore.storage.backends.object_store.client import (
+    PLAIN,
+    Data,
+    ObjectStat,
+    Page,
+    Part,
+    PutOptions,
+    Throttled,
+    Upload,
+)
+from longshore.storage.backends.object_store.retrying import (
+    ATTEMPTS_MAXIMUM,
+    PAUSE_SECONDS_MAXIMUM,
+    RetryingClient,
+)
+from tests.unit.storage.backends.object_store.memory import MemoryClient
+
+BROKEN = StorageError(ErrorKind.INPUT_OUTPUT, RetryClass.NOW, "write", b"key", "broken")
+DENIED = StorageError(ErrorKind.PERMISSION, RetryClass.NEVER, "write", b"key", "denied")
+GONE = StorageUnavailable(ErrorKind.INPUT_OUTPUT, RetryClass.LATER, "write", b"key", "refused")
+
+
+class Faulty(MemoryClient):
+    """Raises what stands in `before` instead of a deed, and in `after` once it is done."""
+
+    def __init__(self) -> None:
+        super().__init__(page_keys=2)
+        self.before: list[StorageError] = []
+        self.after: list[StorageError] = []
+
+    def put(self, key: str, data: Data, options: PutOptions = PLAIN) -> ObjectStat:
+        return self._faulty(lambda: super(Faulty, self).put(key, data, options))
+
+    def complete_upload(
+        self, upload: Upload, parts: list[Part], options: PutOptions = PLAIN
+    ) -> ObjectStat:
+        return self._faulty(lambda: super(Faulty, self).complete_upload(upload, parts, options))
+
+    def pages(
+        self, prefix: str = "", *, delimiter: str = "", after: str = "", limit: int = 0
+    ) -> Iterator[Page]:
+        for page in super().pages(prefix, delimiter=delimiter, after=after, limit=limit):
+            yield page
+            if self.after:
+                raise self.after.pop()
+
+    def _faulty(self, deed: Callable[[], ObjectStat]) -> ObjectStat:
+        if self.before:
+            raise self.before.pop()
+        stat = deed()
+        if self.after:
+            raise self.after.pop()
+        return stat
+
+
+@pytest.fixture
+def faulty() -> Faulty:
+    return Faulty()
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def client(faulty: Faulty, pauses: list[float]) -> RetryingClient:
+    return RetryingClient(faulty, sleep=pauses.append, chance=random.Random(1))
+
+
+def test_what_may_pass_is_tried_again_after_a_pause(
+    client: RetryingClient, faulty: Faulty, pauses: list[float]
+) -> None:
+    faulty.before = [BROKEN, Throttled("write", b"key", "slow down")]
+    client.put("key", b"1")
+    assert faulty.kept["key"].data == b"1"
+    assert len(pauses) == 2
+
+
+def test_attempts_and_pauses_have_limits(
+    client: RetryingClient, faulty: Faulty, pauses: list[float]
+) -> None:
+    faulty.before = [BROKEN] * 100
+    with pytest.raises(StorageError) as caught:
+        client.put("key", b"1")
+    assert caught.value is BROKEN
+    assert len(faulty.before) == 100 - ATTEMPTS_MAXIMUM
+    assert len(pauses) == ATTEMPTS_MAXIMUM - 1
+    assert all(0 <= pause <= PAUSE_SECONDS_MAXIMUM for pause in pauses)
+    assert len(set(pauses)) == len(pauses)
+
+
+@pytest.mark.parametrize("final", [DENIED, GONE])
+def test_what_will_not_pass_is_raised_at_once(
+    client: RetryingClient, faulty: Faulty, pauses: list[float], final: StorageError
+) -> None:
+    faulty.before = [BROKEN, final]
+    with pytest.raises(StorageError) as caught:
+        client.put("key", b"1")
+    assert caught.value is final
+    assert pauses == []
+    assert faulty.before == [BROKEN]
+
+
+def test_an_objection_halves_the_requests_in_flight(client: RetryingClient, faulty: Faulty) -> None:
+    before = client.flow.allowed
+    faulty.before = [Throttled("write", b"key", "slow down")]
+    client.put("key", b"1")
+    assert client.flow.allowed == before // 2
+
+
+def test_a_new_object_whose_answer_got_lost_is_ours(client: RetryingClient, faulty: Faulty) -> None:
+    options = PutOptions(metadata={"mode": "100644"}, only_if_absent=True)
+    faulty.after = [BROKEN]
+    assert client.put("key", b"ours", options).size == 4
+    faulty.after = [BROKEN]
+    with pytest.raises(StorageError) as caught:
+        client.put("key", b"others", PutOptions(only_if_absent=True))
+    assert caught.value.kind is ErrorKind.EXISTS
+    assert faulty.kept["key"].data == b"ours"
+
+
+def test_an_upload_that_was_completed_without_an_answer_is_complete(
+    client: RetryingClient, faulty: Faulty
+) -> None:
+    options = PutOptions(metadata={"mode": "100644"})
+    upload = client.begin_upload("key", options)
+    part = client.put_part(upload, 1, b"content")
+    faulty.after = [BROKEN]
+    assert client.complete_upload(upload, [part], options).size == 7
+    with pytest.raises(StorageError) as caught:
+        client.complete_upload(upload, [part], options)
+    assert caught.value.kind is ErrorKind.NOT_FOUND
+
+
+def test_a_listing_that_breaks_goes_on_where_it_was(client: RetryingClient, faulty: Faulty) -> None:
+    keys = ["a", "b/1", "b/2", "b/3", "c", "d/1", "e"]
+    for key in keys:
+        faulty.put(key, b"")
+    faulty.after = [BROKEN, BROKEN]
+    pages = list(client.pages())
+    assert [stat.key for page in pages for stat in page.objects] == keys
+    faulty.after = [BROKEN, BROKEN]
+    pages = list(client.pages(delimiter="/"))
+    assert [stat.key for page in pages for stat in page.objects] == ["a", "c", "e"]
+    assert [prefix for page in pages for prefix in page.prefixes] == ["b/", "d/"]
