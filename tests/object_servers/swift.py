@@ -101,7 +101,7 @@ def _begin(folder: Path, port: int, processes: Processes) -> None:
 
 
 def _answers(port: int) -> bool:
-    """Whether a container can be made: then all its servers are there."""
+    """Whether an object can be put: then all its servers are there."""
     if not listens(port):
         return False
     base = f"http://127.0.0.1:{port}"
@@ -113,7 +113,11 @@ def _answers(port: int) -> bool:
             if login.status_code != 200:
                 return False
             token = {"X-Auth-Token": login.headers["X-Auth-Token"]}
-            return client.put(login.headers["X-Storage-Url"] + "/probe", headers=token).is_success
+            container = login.headers["X-Storage-Url"] + "/probe"
+            return all(
+                client.put(url, headers=token, content=b"").is_success
+                for url in (container, f"{container}/probe")
+            )
     except httpx.TransportError:
         return False
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from random import Random
 
 import pytest
 
 from longshore.storage.backends.object_store.client import ObjectClient
+from longshore.storage.backends.object_store.retrying import RetryingClient
 from tests.object_servers.buckets import new_bucket
 from tests.object_servers.processes import ObjectServer
 
@@ -17,6 +20,7 @@ CLIENTS: dict[str, tuple[str, str, dict[str, str]]] = {
     "s3-moto": ("moto", "s3", {}),
     "s3-ceph": ("ceph", "s3", {"conditional_create": "1"}),
     "azure": ("azurite", "azure", {}),
+    "swift": ("swift", "swift", {}),
     "gcs": (
         "gcs",
         "gcs",
@@ -39,7 +43,8 @@ def open_client(
     opened: list[ObjectClient] = []
 
     def open_another(**more: str) -> ObjectClient:
-        opened.append(import_module(f"{BACKENDS}.{api}").open_client({**settings, **more}))
+        client = import_module(f"{BACKENDS}.{api}").open_client({**settings, **more})
+        opened.append(RetryingClient(client, sleep=time.sleep, chance=Random(1)))
         return opened[-1]
 
     yield open_another

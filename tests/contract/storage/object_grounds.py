@@ -30,6 +30,7 @@ OBJECT_STORES = {
     "s3-ceph": ObjectStore("ceph", "s3", {"conditional_create": "1"}),
     "s3-swift": ObjectStore("swift", "s3", {"metadata_value_bytes_maximum": "256"}),
     "azure": ObjectStore("azurite", "azure", {}),
+    "swift": ObjectStore("swift", "swift", {}),
     # The emulator ignores conditions; the service does not.
     "gcs": ObjectStore("gcs", "gcs", {"conditional_create": "0", "requests_maximum": "4"}),
 }
