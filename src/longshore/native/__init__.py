@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     can_copy: bool
 else:
     try:
-        from longshore.native import _loops as loops
+        import longshore.native._loops as loops
 
         is_current = loops.REVISION == REVISION
         why_not = "" if is_current else "they were built from other sources"
     except ImportError as error:
         loops, is_current = None, False
-        why_not = f"they are not built ({error})"
+        is_missing = isinstance(error, ModuleNotFoundError)
+        why_not = "there was no C compiler at installation" if is_missing else str(error)
     can_list = is_current
     can_copy = is_current and loops.has_hash()
     if can_list and not can_copy:
