@@ -35,6 +35,7 @@ from longshore.engine.dispatch import Dispatcher
 from longshore.engine.executors import Executor
 from longshore.engine.floor import Floor
 from longshore.engine.memory import memory_use_percent
+from longshore.engine.ownerless import Ownerless
 from longshore.engine.primary_scanning import PrimaryScanning
 from longshore.engine.retention import Retention
 from longshore.engine.settling import settle
@@ -73,6 +74,7 @@ class Controller:
     _tidied_at: float = -HOUSEKEEPING_SECONDS
     _retention: Retention = field(default_factory=Retention)
     _counting: Counting = field(default_factory=Counting)
+    _ownerless: Ownerless = field(default_factory=Ownerless)
     _primary_scanning: PrimaryScanning = field(default_factory=PrimaryScanning)
 
     async def run(self) -> None:
@@ -203,6 +205,7 @@ class Controller:
                 runs.remove_jobs_before(connection, self.time_ns() - jobs.LIFETIME_NANOSECONDS)
         self._retention.work(floor)
         self._counting.work(floor)
+        self._ownerless.work(floor)
 
     # ------------------------------------------------------------------ around the rounds
 

@@ -7,8 +7,8 @@ spans both. The order of the steps makes every crash between them harmless:
              shown: listings start from the storages.
     rename   the storage first, then the root. A root is shown under its storage's name, so one
              that still bears the old name misleads nobody.
-    destroy  the storage only. Its tree becomes unreachable; records of executions still refer to
-             the files.
+    destroy  the storage only. Its tree becomes unreachable, and the controller removes it later;
+             records of executions still name the files.
 """
 
 from __future__ import annotations
