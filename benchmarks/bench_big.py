@@ -86,8 +86,8 @@ def measure(
 ) -> tuple[float, float]:
     (work / "destination").mkdir()
     server = Server(work / "data", environment)
-    server.start()
     try:
+        server.start()
         with server.client() as client:
             copy(client, work / "small", work / "destination", {})  # all movers have started then
             before = computing(server)
