@@ -1,0 +1,153 @@
+"""Connections to object stores that break and lie: the content is right, or there is an error."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from random import Random
+
+import pytest
+
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
+from longshore.storage.backends.object_store.flow import REQUESTS_AT_FIRST
+from longshore.storage.backends.object_store.retrying import ATTEMPTS_MAXIMUM, RetryingClient
+from tests.object_servers.buckets import new_bucket
+from tests.object_servers.processes import ObjectServer
+from tests.object_servers.proxy import SLOW_DOWN, Disturbance, Proxy
+
+MEBIBYTE = 1 << 20
+STORES = [("ceph", "s3"), ("moto", "s3"), ("azurite", "azure"), ("gcs", "gcs"), ("swift", "swift")]
+ENDLESSLY = 1_000_000
+
+
+@dataclass(frozen=True)
+class Line:
+    """A bucket, reached directly and through a proxy."""
+
+    direct: RetryingClient
+    client: RetryingClient
+    proxy: Proxy
+
+
+@pytest.fixture(params=STORES, ids="-".join)
+def line(
+    request: pytest.FixtureRequest, object_server: Callable[[str], ObjectServer]
+) -> Iterator[Line]:
+    server_name, api = request.param
+    server = object_server(server_name)
+    settings = server.settings(api, new_bucket(server, api), requests_maximum="4")
+    if api == "swift":  # it tells by itself where it is
+        settings["storage_url"] = _storage_url(settings)
+    module = import_module(f"longshore.storage.backends.object_store.{api}")
+    where = "storage_url" if api == "swift" else "endpoint"
+    with Proxy(settings[where]) as proxy:
+        through = {**settings, where: proxy.endpoint}
+        clients = [
+            RetryingClient(module.open_client(each), sleep=_pause, chance=Random(1))
+            for each in (settings, through)
+        ]
+        yield Line(clients[0], clients[1], proxy)
+        for client in clients:
+            client.close()
+
+
+def _storage_url(settings: dict[str, str]) -> str:
+    from longshore.storage.backends.object_store.swift_login import SwiftLogin
+
+    return SwiftLogin(settings).account().url
+
+
+def _pause(seconds: float) -> None:
+    time.sleep(min(seconds, 0.01))  # the length of pauses is the unit tests' matter
+
+
+def test_a_broken_download_is_resumed_by_range(line: Line) -> None:
+    content = os.urandom(2 * MEBIBYTE)
+    stat = line.direct.put("key", content)
+    cut = line.proxy.disturb(Disturbance(cut_download_after=MEBIBYTE // 2, times=2))
+    assert bytes(line.client.get_range("key", 0, len(content), etag=stat.etag)) == content
+    assert cut.hits == 2
+
+
+def test_a_broken_upload_of_a_part_is_repeated(line: Line) -> None:
+    contents = [os.urandom(5 * MEBIBYTE), os.urandom(MEBIBYTE)]
+    upload = line.client.begin_upload("big")
+    parts = []
+    for number, content in enumerate(contents, start=1):
+        cut = line.proxy.disturb(Disturbance(cut_upload_after=MEBIBYTE // 2))
+        parts.append(line.client.put_part(upload, number, content))
+        assert cut.hits == 1
+    line.client.complete_upload(upload, parts)
+    whole = b"".join(contents)
+    assert bytes(line.direct.get_range("big", 0, len(whole))) == whole
+
+
+def test_an_answer_that_is_lost_does_no_harm(line: Line) -> None:
+    upload = line.client.begin_upload("big")
+    parts = [line.client.put_part(upload, 1, b"content")]
+    cut = line.proxy.disturb(Disturbance(cut_download_after=0))
+    assert line.client.complete_upload(upload, parts).size == 7
+    line.proxy.disturb(Disturbance(cut_download_after=0))
+    line.client.put("small", b"small")
+    assert cut.hits == 1
+    assert bytes(line.direct.get_first("big", 100)[1]) == b"content"
+    assert bytes(line.direct.get_first("small", 100)[1]) == b"small"
+
+
+def test_a_byte_changed_on_its_way_up_is_noticed_and_sent_again(line: Line) -> None:
+    content = os.urandom(MEBIBYTE)
+    changed = line.proxy.disturb(Disturbance(corrupt_upload_at=MEBIBYTE // 2))
+    line.client.put("key", content)
+    assert changed.hits == 1
+    assert bytes(line.direct.get_range("key", 0, len(content))) == content
+
+
+def test_content_that_changes_on_every_way_up_never_becomes_an_object(line: Line) -> None:
+    upload = line.client.begin_upload("big")
+    changed = line.proxy.disturb(Disturbance(corrupt_upload_at=MEBIBYTE // 2, times=ENDLESSLY))
+    with pytest.raises(StorageError) as caught:
+        line.client.put_part(upload, 1, os.urandom(MEBIBYTE))
+    assert caught.value.kind is ErrorKind.CHECKSUM_MISMATCH
+    assert changed.hits == ATTEMPTS_MAXIMUM
+    with pytest.raises(StorageError) as caught:
+        line.direct.head("big")
+    assert caught.value.kind is ErrorKind.NOT_FOUND
+
+
+def test_a_byte_changed_on_its_way_down_is_noticed_and_read_again(line: Line) -> None:
+    content = os.urandom(MEBIBYTE)
+    line.direct.put("key", content)
+    changed = line.proxy.disturb(Disturbance(corrupt_download_at=MEBIBYTE // 2))
+    assert bytes(line.client.get_first("key", 2 * MEBIBYTE)[1]) == content
+    assert changed.hits == 1
+
+
+def test_a_store_that_asks_for_patience_gets_fewer_requests(line: Line) -> None:
+    storm = line.proxy.disturb(Disturbance(answer=SLOW_DOWN, times=ATTEMPTS_MAXIMUM - 1))
+    line.client.put("key", os.urandom(MEBIBYTE))
+    assert storm.hits == ATTEMPTS_MAXIMUM - 1
+    assert line.client.flow.allowed < min(REQUESTS_AT_FIRST, 4)
+    assert line.direct.head("key").size == MEBIBYTE
+
+
+def test_a_storm_that_does_not_end_is_left_to_the_run(line: Line) -> None:
+    line.proxy.disturb(Disturbance(answer=SLOW_DOWN, times=ENDLESSLY))
+    with pytest.raises(StorageError) as caught:
+        line.client.put("key", b"content")
+    assert caught.value.retry is RetryClass.LATER
+
+
+def test_a_store_that_was_gone_is_used_again_when_it_is_back(line: Line) -> None:
+    line.client.put("before", b"1")
+    line.proxy.stop()
+    with pytest.raises(StorageUnavailable) as caught:
+        line.client.put("key", b"content")
+    assert caught.value.retry is RetryClass.LATER
+    with pytest.raises(StorageUnavailable):
+        line.client.check(writable=True)
+    line.proxy.start()
+    line.client.put("key", b"content")
+    assert bytes(line.client.get_first("key", 10)[1]) == b"content"
