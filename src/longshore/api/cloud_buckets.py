@@ -10,7 +10,9 @@ from longshore.api.mounts import status_response
 from longshore.api.rendering import collection, json_response
 from longshore.api.routing import Call, Parameter, Routes
 from longshore.database.clouds import BUCKET_FILTERS, CloudBucket
-from longshore.services import cloud_buckets, cloud_jobs, mounts
+from longshore.database.storage_counts import Sums
+from longshore.domain.storage import StorageKind
+from longshore.services import cloud_buckets, cloud_jobs, mounts, storage_counts
 from longshore.services.cloud_buckets import Parent
 from longshore.services.cloud_jobs import CloudJob
 
@@ -21,7 +23,7 @@ BELOW_CONNECTOR = "/cloud_connectors/{cloud_connector_id}/cloud_buckets"
 SYNC = f"{BELOW_CONNECTOR}/-/sync"
 
 
-def rendered(row: CloudBucket) -> dict[str, object]:
+def rendered(row: CloudBucket, counted: Sums | None = None) -> dict[str, object]:
     return {
         "id": row.id or None,  # a trial finds buckets that nobody has brought in yet
         "cloud_connector_id": row.cloud_connector_id or None,
@@ -30,9 +32,13 @@ def rendered(row: CloudBucket) -> dict[str, object]:
         "location": row.location,
         "price": row.price,
         "options": row.options,
-        "file_count": None,  # nobody counts them yet
-        "file_size_sum": None,
+        "file_count": counted and counted.files,
+        "file_size_sum": counted and counted.bytes,
     }
+
+
+def _counted(call: Call, ids: list[int]) -> dict[int, Sums]:
+    return storage_counts.of_storages(call.context, StorageKind.CLOUD_BUCKET, ids)
 
 
 def job_response(job: CloudJob) -> Response:
@@ -55,19 +61,22 @@ def _parent(call: Call) -> Parent:
 
 def index(call: Call) -> Response:
     listed = cloud_buckets.index(call.context, call.page(), _parent(call))
-    return collection(listed.count, "cloud_buckets", [rendered(row) for row in listed.rows])
+    found = list(listed.rows)
+    counted = _counted(call, [row.id for row in found])
+    rows = [rendered(row, counted.get(row.id)) for row in found]
+    return collection(listed.count, "cloud_buckets", rows)
 
 
 def show(call: Call) -> Response:
     found = cloud_buckets.show(call.context, _parent(call), call.path("cloud_bucket_id"))
-    return json_response(rendered(found))
+    return json_response(rendered(found, _counted(call, [found.id]).get(found.id)))
 
 
 def update(call: Call) -> Response:
     changed = cloud_buckets.update(
         call.context, call.principal, _parent(call), call.path("cloud_bucket_id"), call.body
     )
-    return json_response(rendered(changed))
+    return json_response(rendered(changed, _counted(call, [changed.id]).get(changed.id)))
 
 
 def mount_status(call: Call) -> Response:

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, case, delete, func, insert, select
 
 from longshore.database.node_rows import NodeState
-from longshore.database.tables import containers, copies, nas_shares, nodes, pools, storage_counts
+from longshore.database.tables import (
+    cloud_buckets,
+    containers,
+    copies,
+    nas_shares,
+    nodes,
+    pools,
+    storage_counts,
+)
 from longshore.domain.entry import EntryKind
 from longshore.domain.storage import StorageKind, StorageReference
 
@@ -88,22 +96,24 @@ def add_copies(
 
 
 def storages_of_roots(connection: Connection) -> dict[int, StorageReference]:
-    """The storage behind each root: containers, and the only share of a primary pool."""
+    """The storage behind each root: containers, and the only storage of a primary pool."""
     found = {
         root_id: StorageReference(StorageKind.CONTAINER, container_id)
         for root_id, container_id in connection.execute(
             select(containers.c.root_id, containers.c.id).where(containers.c.root_id.is_not(None))
         )
     }
-    of_pools = (
-        select(pools.c.root_id, func.min(nas_shares.c.id))
-        .join(nas_shares, nas_shares.c.pool_id == pools.c.id)
-        .where(pools.c.root_id.is_not(None))
-        .group_by(pools.c.root_id)
-        .having(func.count() == 1)
-    )
-    for root_id, share_id in connection.execute(of_pools):
-        found[root_id] = StorageReference(StorageKind.NAS_SHARE, share_id)
+    members = {StorageKind.NAS_SHARE: nas_shares, StorageKind.CLOUD_BUCKET: cloud_buckets}
+    for kind, table in members.items():
+        of_pools = (
+            select(pools.c.root_id, func.min(table.c.id))
+            .join(table, table.c.pool_id == pools.c.id)
+            .where(pools.c.root_id.is_not(None))
+            .group_by(pools.c.root_id)
+            .having(func.count() == 1)
+        )
+        for root_id, storage_id in connection.execute(of_pools):
+            found[root_id] = StorageReference(kind, storage_id)
     return found
 
 

@@ -43,7 +43,8 @@ from longshore.pipeline.messages import (
 from longshore.pipeline.throttle import Throttle
 from longshore.pipeline.toolbox import BUFFER_BYTES, Dispatch, Toolbox
 from longshore.storage.handler import StorageHandler
-from longshore.storage.wrappers.pooled import PooledStorage, PoolMemory
+from longshore.storage.wrappers.pool_memory import PoolMemory
+from longshore.storage.wrappers.pooled import PooledStorage
 from longshore.storage.wrappers.ranged import RangedStorage
 
 PLANS_KEPT = 8  # executions a mover holds open files and callback workers for; more are reopened

@@ -17,7 +17,8 @@ from longshore.storage.backends.posix import PosixStorage
 from longshore.storage.handler import StorageHandler
 from longshore.storage.wrappers.faults import FaultPlan
 from longshore.storage.wrappers.faulty import FaultyStorage
-from longshore.storage.wrappers.pooled import PooledStorage, PoolMemory
+from longshore.storage.wrappers.pool_memory import PoolMemory
+from longshore.storage.wrappers.pooled import PooledStorage
 from longshore.storage.wrappers.throttled import Bandwidth, ThrottledStorage
 from tests.contract.storage.object_grounds import OBJECT_STORES, bucket_ground
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,30 @@ def test_a_pool_without_any_share_left_stops_the_execution(
         shutil.rmtree(share)
     execution = story.run(story.task())
     assert status_of(workshop.database, execution) is TaskStatus.STOPPED_BY_SYSTEM
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_big_file_in_parts_lies_on_one_share_that_has_room(
+    workshop: Workshop, tmp_path: Path, full: bool
+) -> None:
+    workshop.config = replace(workshop.config, segment_bytes=64 * 1024)
+    story = Story(workshop, tmp_path / "s")
+    (story.source / "big").write_bytes(os.urandom(500_000))
+    if full:
+        refusal = Refuse(ErrorKind.NO_SPACE, RetryClass.LATER, whole_storage=True)
+        plan = FaultPlan([Fault(Deed.STAGE, refusal, times=FOR_EVER)])
+
+        def open_storage(address: StorageAddress) -> StorageHandler:
+            opened = open_quickly(address)
+            is_full = address.settings["root"] == str(story.shares[0])
+            return FaultyStorage(opened, plan) if is_full else opened
+
+        workshop.open_storage = open_storage
+    execution = story.run(story.task())
+    assert status_of(workshop.database, execution) is TaskStatus.DONE
+    assert story.arrived()[full] == files_in(story.source)
+    assert story.arrived()[not full] == {}
+    assert [left for share in story.shares for left in staged_left(share)] == []
 
 
 def test_an_incremental_backup_knows_what_lies_on_every_share(
