@@ -19,15 +19,14 @@ from longshore import faults
 from longshore.domain.errors import Side, Stage, StorageError, StorageUnavailable
 from longshore.domain.outcome import Outcome
 from longshore.pipeline import transfer
+from longshore.pipeline.crew import WAITING_PER_THREAD, operations_of
 from longshore.pipeline.messages import CopyGroup, PlannedFile
 from longshore.pipeline.publish import publish_or_again
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
 from longshore.pipeline.transfer import Again, Finished, Staged
 from longshore.storage.handler import Folder, StorageHandler
 
-THREADS_MAXIMUM = 32  # of one mover; more only take the interpreter from each other
 THREAD_BUFFER_BYTES = 1024 * 1024  # one per thread: most files there are smaller
-WAITING_PER_THREAD = 3  # files begun or ready behind one that takes long, so no thread runs dry
 BYTES_UNDER_WAY_MAXIMUM = 64 * 1024 * 1024
 """The sizes of all files that threads have begun, together. A bigger file goes alone. What a
 storage keeps in memory of staged files, and reads ahead, comes to about as much again."""
@@ -56,19 +55,13 @@ class Opened:
 
 def operations_at_once(groups: Sequence[CopyGroup], toolbox: Toolbox) -> int:
     """How many files of these groups are worth copying at the same time; 1: one after another."""
-    return min((_at_once(group, toolbox) for group in groups), default=1)
-
-
-def _at_once(group: CopyGroup, toolbox: Toolbox) -> int:
-    ends: tuple[StorageHandler, ...] = (
-        toolbox.sources[group.source],
-        toolbox.destination_of(group.source),
+    return min(
+        (
+            operations_of(toolbox.sources[group.source], toolbox.destination_of(group.source))
+            for group in groups
+        ),
+        default=1,
     )
-    if not all(end.capabilities.shared_by_threads for end in ends):
-        return 1
-    if any(end.capabilities.sequential_only for end in ends):
-        return 1
-    return min(max(end.capabilities.parallel_operations for end in ends), THREADS_MAXIMUM)
 
 
 @dataclass(slots=True)

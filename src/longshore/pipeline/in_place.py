@@ -20,6 +20,7 @@ from longshore.domain.errors import (
 )
 from longshore.domain.outcome import Outcome
 from longshore.domain.task import WorkflowAction
+from longshore.pipeline import crew
 from longshore.pipeline.copying import lost_storage
 from longshore.pipeline.hashing import Hasher
 from longshore.pipeline.messages import (
@@ -81,12 +82,16 @@ def _run(payload: bytes, toolbox: Toolbox, deed: Deed) -> FileReply:
 
 def _do_group(group: CopyGroup, toolbox: Toolbox, deed: Deed, *, begun: bool) -> list[Record]:
     records: list[Record] = []
+    storage = toolbox.sources[group.source]
     try:
-        with toolbox.sources[group.source].open_folder(group.folder) as folder:
-            for planned in group.files:
-                if (begun or records) and toolbox.time_is_up():
-                    break
-                record = _do(group, planned, folder, toolbox, deed)
+        with storage.open_folder(group.folder) as folder:
+            for _, record in crew.each(
+                group.files,
+                lambda planned: _do(group, planned, folder, toolbox, deed),
+                # Reading uses the one buffer; a storage that is far away reads ahead by itself.
+                at_once=crew.operations_of(storage) if deed is _erase else 1,
+                ends=lambda: (begun or bool(records)) and toolbox.time_is_up(),
+            ):
                 if record is None:
                     break
                 records.append(record)

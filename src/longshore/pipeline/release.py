@@ -11,6 +11,7 @@ import msgspec
 from longshore.domain import paths
 from longshore.domain.entry import Entry
 from longshore.domain.errors import ErrorKind, StorageError, StorageUnavailable, show
+from longshore.pipeline import crew
 from longshore.pipeline.copying import lost_storage
 from longshore.pipeline.messages import (
     FoldersWork,
@@ -78,10 +79,14 @@ def _pack(groups: list[ReleaseGroup]) -> PackedWork | None:
 def _release(group: ReleaseGroup, kept: list[str], toolbox: Toolbox) -> ReleaseGroup:
     """Remove the files of one folder; those that are gone now."""
     gone = []
+    storage = toolbox.sources[group.source]
     try:
-        with toolbox.sources[group.source].open_folder(group.folder) as folder:
-            for entry in group.entries:
-                why = _remove_if_same(folder, entry)
+        with storage.open_folder(group.folder) as folder:
+            for entry, why in crew.each(
+                group.entries,
+                lambda entry: _remove_if_same(folder, entry),
+                at_once=crew.operations_of(storage),
+            ):
                 if why is None:
                     gone.append(entry)
                 else:
