@@ -140,7 +140,11 @@ def put_found_copies(connection: Connection, rows: Sequence[dict[str, object]]) 
 
 
 def _columns(rows: Sequence[dict[str, object]]) -> dict[str, list[object]]:
-    return {name: [row[name] for row in rows] for name in rows[0]}
+    """The rows as columns; of several of one place the last one counts."""
+    kept = {
+        (row["file_id"], row["storage_kind"], row["storage_id"], row["path"]): row for row in rows
+    }.values()
+    return {name: [row[name] for row in kept] for name in rows[0]}
 
 
 def _insert(

@@ -18,6 +18,7 @@ from longshore.database.node_rows import NodeState, Siblings
 from longshore.database.tables import execution_files
 from longshore.domain import paths
 from longshore.domain.checksum import ChecksumKind
+from longshore.domain.entry import Entry
 from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage, show
 from longshore.domain.outcome import PROCESSED, WRITTEN, Outcome
 from longshore.domain.storage import StorageKind, StorageReference
@@ -117,32 +118,53 @@ class Recorder:
 
     def record_folders(self, connection: Connection, folders: Iterable[FoundFolder]) -> None:
         """Give catalogue folders the metadata of their sources, and note where their copies are."""
-        copies: list[dict[str, object]] = []
-        for found in folders:
-            node_id = self._put_folder(
-                connection, self.plan.sources[found.source].root_id, found.path, found
-            )
-            if not self.plan.destinations:
-                continue
-            destination = self._destination(found.source)
-            self._put_folder(connection, destination.root_id, found.target, found)
-            if node_id is not None and destination.root_id is None:
-                copies.append(self._folder_copy(_share(destination, found.share), node_id, found))
+        found = list(folders)
+        at_source = [(self.plan.sources[each.source].root_id, each.path) for each in found]
+        node_ids = self._put_folders(connection, at_source, found)
+        if not self.plan.destinations:
+            return
+        destinations = [self._destination(each.source) for each in found]
+        at_target = [
+            (destination.root_id, each.target)
+            for destination, each in zip(destinations, found, strict=True)
+        ]
+        self._put_folders(connection, at_target, found)
+        copies = [
+            self._folder_copy(_share(destination, each.share), node_id, each)
+            for destination, each, node_id in zip(destinations, found, node_ids, strict=True)
+            if node_id is not None and destination.root_id is None
+        ]
         catalogue.put_copies(connection, copies)
 
-    def _put_folder(
-        self, connection: Connection, root_id: int | None, path: bytes, found: FoundFolder
-    ) -> int | None:
-        """The folder's node in that root, with its metadata; None outside of the roots."""
-        if root_id is None or not path:
-            return None
-        parent, name = paths.split(path)
-        parent_id = self.folder_ids.id_of(connection, root_id, parent)
-        entry = msgspec.structs.replace(found.entry, name=name, size=0)
-        node_id = catalogue.put(connection, root_id, parent_id, [entry])[name]
-        if found.lost and not self.plan.original_place:  # its archived copy may have lost more
-            catalogue.note_lost(connection, node_id, found.lost)
-        return node_id
+    def _put_folders(
+        self,
+        connection: Connection,
+        places: Sequence[tuple[int | None, bytes]],
+        found: Sequence[FoundFolder],
+    ) -> list[int | None]:
+        """The nodes of the folders at these places, with their metadata; None outside of roots."""
+        entries: dict[Folder, list[Entry]] = {}
+        for (root_id, path), each in zip(places, found, strict=True):
+            if root_id is not None and path:
+                parent, name = paths.split(path)
+                entry = msgspec.structs.replace(each.entry, name=name, size=0)
+                entries.setdefault((root_id, parent), []).append(entry)
+        parents = self.folder_ids.ids_of(connection, entries)
+        ids = node_rows.put_all(
+            connection,
+            [Siblings(above[0], parents[above], inside) for above, inside in entries.items()],
+        )
+        node_ids: list[int | None] = []
+        for (root_id, path), each in zip(places, found, strict=True):
+            if root_id is None or not path:
+                node_ids.append(None)
+                continue
+            parent, name = paths.split(path)
+            node_id = ids[parents[root_id, parent], name]
+            node_ids.append(node_id)
+            if each.lost and not self.plan.original_place:  # its archived copy may have lost more
+                catalogue.note_lost(connection, node_id, each.lost)
+        return node_ids
 
     def _folder_copy(
         self, storage: StorageReference, node_id: int, found: FoundFolder

@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import func, select
 
-from longshore.database import catalogue, identifiers, journal, leases
+from longshore.database import bulk, catalogue, identifiers, journal, leases, node_rows
 from longshore.database.connection import Database, reading, writing
 from longshore.database.journal import Counters, NewWork, WorkState
 from longshore.database.leases import LeaseLost
+from longshore.database.node_rows import Siblings
 from longshore.database.tables import copies, nodes
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.storage import StorageKind, StorageReference
@@ -202,6 +203,48 @@ def test_copies_that_are_recorded_twice_are_there_once(database: Database) -> No
         assert connection.execute(select(func.count()).select_from(copies)).scalar_one() == 1
         assert bytes(connection.execute(select(copies.c.xxh3_128)).scalar_one()) == b"x" * 16
         assert catalogue.files_at(connection, STORAGE, [b"there/\xff"]) == {b"there/\xff": file_id}
+
+
+def test_of_copies_at_one_place_that_are_put_together_the_last_one_counts(
+    database: Database,
+) -> None:
+    with writing(database.journal) as connection:
+        root = catalogue.create_root(connection, "root")
+        file_id = catalogue.put(connection, root, root, [entry(b"a")])[b"a"]
+        catalogue.put_copies(connection, [copy_row(file_id), copy_row(file_id, size=7)])
+        assert connection.execute(select(copies.c.size)).scalars().all() == [7]
+
+
+def test_copy_that_is_found_in_another_state_has_no_checksum_any_more(database: Database) -> None:
+    with writing(database.journal) as connection:
+        root = catalogue.create_root(connection, "root")
+        file_id = catalogue.put(connection, root, root, [entry(b"a")])[b"a"]
+        catalogue.put_copies(connection, [copy_row(file_id, live=False)])
+        catalogue.put_found_copies(connection, [copy_row(file_id, xxh3_128=None)])
+        found = select(copies.c.live, copies.c.xxh3_128)
+        assert connection.execute(found).one() == (True, b"x" * 16)
+        catalogue.put_found_copies(connection, [copy_row(file_id, mtime_ns=6)])
+        assert connection.execute(found).one() == (True, None)
+
+
+def test_nodes_of_many_folders_are_put_at_once(database: Database) -> None:
+    number = bulk.GIVEN_ROWS_MAXIMUM + 10
+    names = [b"folder%04d" % each for each in range(number)]
+    with writing(database.journal) as connection:
+        root = catalogue.create_root(connection, "root")
+        above = node_rows.folders(connection, [root] * number, [(root, name) for name in names])
+        groups = [Siblings(root, folder, [entry(b"b"), entry(b"a")]) for folder in above]
+        first = node_rows.put_all(connection, groups)
+        again = node_rows.folders(connection, [root] * number, [(root, name) for name in names])
+        changed = [Siblings(root, folder, [entry(b"a", 9), entry(b"c")]) for folder in above]
+        second = node_rows.put_all(connection, changed)
+        sizes = connection.execute(
+            select(nodes.c.name, func.count()).where(nodes.c.size == 9).group_by(nodes.c.name)
+        ).all()
+    assert again == above
+    assert len(set(first.values())) == 2 * number
+    assert all(second[folder, b"a"] == first[folder, b"a"] for folder in above)
+    assert [(bytes(name), count) for name, count in sizes] == [(b"a", number)]
 
 
 def test_copy_that_another_file_has_overwritten_is_dead(database: Database) -> None:
