@@ -7,6 +7,7 @@ an earlier one is still writing.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import gc
@@ -24,6 +25,7 @@ from longshore.pipeline.messages import Reply, WorkOrder
 
 LOCK_FILE = "movers.lock"
 HELLO = b"ready"
+PIPE_BYTES = 1 << 20  # what Linux grants every user; a batch of 1,000 files takes about 200 KiB
 
 _PR_SET_PDEATHSIG = 1
 
@@ -53,6 +55,11 @@ def serve_orders(data_dir: Path, controller_pid: int, mover: Callable[[WorkOrder
 def _take_over_standard_streams() -> tuple[int, int]:
     """Private descriptors of the streams; what anybody prints goes to standard error."""
     requests, replies = os.dup(0), os.dup(1)
+    for descriptor in (requests, replies):
+        # Whole messages fit, so that nobody is woken up for a piece of one. Sockets have no such
+        # size, and a user's share of pipe memory may be used up: then it stays as it is.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
