@@ -1,23 +1,24 @@
 """HTTP connections to one server: kept open, used by one request at a time, with limits on waits.
 
-Only what object stores need, on the standard library: bodies are sent from and received into
-buffers without further copies, and whatever goes wrong comes as one of three exceptions.
+Only what object stores need. Bodies are sent from and received into buffers without further copies,
+and whatever goes wrong comes as one of three exceptions.
 """
 
 from __future__ import annotations
 
 import base64
-import http.client
-import select
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
 import msgspec
+
+from longshore.storage.backends.object_store.wire import Garbled, Head, Wire
 
 CONNECT_SECONDS: Final = 10.0  # to a server that is there; more is a lost one
 READ_SECONDS: Final = 60.0
@@ -25,11 +26,7 @@ READ_SECONDS: Final = 60.0
 
 IDLE_CONNECTIONS_MAXIMUM: Final = 64  # kept for the next requests; as many as are in flight at once
 ERROR_BYTES_MAXIMUM: Final = 64 * 1024  # of the body of a refusal; the reason stands in front
-
-HEADERS_MAXIMUM: Final = 1000
-"""Of an answer. Metadata are headers: 7 KiB of them may be several hundred; Python's limit is 100."""
-
-http.client._MAXHEADERS = HEADERS_MAXIMUM  # type: ignore[attr-defined]
+STEP_BYTES: Final = 64 * 1024  # in which a body of unknown length is read
 
 
 class Unreachable(Exception):
@@ -83,10 +80,11 @@ def place_of(
 class Answer:
     """An answer whose headers are there. Leave the block only when the body was read."""
 
-    def __init__(self, response: http.client.HTTPResponse, end: Callable[[bool], None]) -> None:
-        self.status = response.status
-        self.headers = {name.lower(): value for name, value in response.getheaders()}
-        self._response = response
+    def __init__(self, wire: Wire, head: Head, end: Callable[[bool], None]) -> None:
+        self.status = head.status
+        self.headers = head.headers
+        self._wire = wire
+        self._is_last = head.is_last
         self._end = end
 
     def __enter__(self) -> Self:
@@ -98,38 +96,44 @@ class Answer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end(self._response.isclosed() and not self._response.will_close)
+        self._end(kind is None and self._wire.is_at_end and not self._is_last)
 
     def read(self) -> bytes:
         """The whole body."""
-        try:
-            return self._response.read()
-        except TimeoutError as error:
-            raise TooSlow(str(error)) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise Broken(str(error) or type(error).__name__) from error
+        with _named_errors():
+            return b"".join(self._pieces())
 
     def read_error(self) -> bytes:
         """The beginning of the body of a refusal."""
+        body = bytearray()
         try:
-            return self._response.read(ERROR_BYTES_MAXIMUM)
-        except (OSError, http.client.HTTPException):
-            return b""  # the status has to do
+            for piece in self._pieces():
+                body += piece
+                if len(body) >= ERROR_BYTES_MAXIMUM:
+                    break
+        except (OSError, Garbled):
+            return bytes(body)  # the status has to do
+        return bytes(body)
 
     def read_into(self, buffer: memoryview) -> int:
-        """Fill the buffer from the body; fewer bytes only at its end. Broken tells how many."""
+        """Fill the buffer from the body; the bytes that came, fewer if the connection ended."""
         filled = 0
         try:
             while filled < len(buffer):
-                count = self._response.readinto(buffer[filled:])
+                count = self._wire.read_into(buffer[filled:])
                 if count == 0:
                     break
                 filled += count
-            if not self._response.isclosed() and self._response.length == 0:
-                self._response.read()  # tells it that the body is at its end
-        except (OSError, http.client.HTTPException):
+        except (OSError, Garbled):
             return filled  # the caller sees that something is missing, and goes on from there
         return filled
+
+    def _pieces(self) -> Iterator[bytes]:
+        if self._wire.is_at_end:
+            return
+        buffer = memoryview(bytearray(STEP_BYTES))
+        while count := self._wire.read_into(buffer):
+            yield bytes(buffer[:count])
 
 
 class Connections:
@@ -137,15 +141,15 @@ class Connections:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._idle: list[http.client.HTTPConnection] = []
+        self._idle: list[Wire] = []
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
 
     def close(self) -> None:
         with self._lock:
             idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+        for wire in idle:
+            wire.close()
 
     def request(
         self,
@@ -155,68 +159,71 @@ class Connections:
         body: bytes | bytearray | memoryview = b"",
     ) -> Answer:
         """Send a request; the answer is to be used in a `with` block. The headers name the host."""
-        connection = self._take()
+        lines = [f"{method} {self._target(target)} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if len(body) or method in {"PUT", "POST"}:
+            lines.append(f"content-length: {len(body)}")
+        head = "\r\n".join((*lines, "", "")).encode("latin-1")
+        assert head.count(b"\n") == len(lines) + 1, "a header has a line break"
+        wire = self._take()
         try:
-            if connection.sock is None:
-                _connect(connection, self.place)
-            connection.putrequest(
-                method, self._target(target), skip_host=True, skip_accept_encoding=True
-            )
-            for name, value in headers.items():
-                connection.putheader(name, value)
-            if len(body) or method in {"PUT", "POST"}:
-                connection.putheader("content-length", str(len(body)))
-            connection.endheaders()
-            if len(body):
-                _send_body(connection, body)
-            response = connection.getresponse()
-        except TimeoutError as error:
-            connection.close()
-            raise TooSlow(str(error)) from error
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            raise Broken(str(error) or type(error).__name__) from error
+            with _named_errors():
+                wire.send(head, body)
+                answer = wire.receive_head(method)
         except BaseException:
-            connection.close()
+            wire.close()
             raise
-        return Answer(response, lambda reusable: self._give_back(connection, reusable))
+        return Answer(wire, answer, lambda reusable: self._give_back(wire, reusable))
 
     def _target(self, target: str) -> str:
         if self.place.proxy and not self.place.secure:
             return f"http://{host_text(self.place)}{target}"
         return target
 
-    def _take(self) -> http.client.HTTPConnection:
+    def _take(self) -> Wire:
         while True:
             with self._lock:
-                connection = self._idle.pop() if self._idle else None
-            if connection is None:
-                return self._make()
-            if not _was_closed(connection):
-                return connection
-            connection.close()
+                wire = self._idle.pop() if self._idle else None
+            if wire is None:
+                return self._connect()
+            if not wire.was_closed():
+                return wire
+            wire.close()
 
-    def _give_back(self, connection: http.client.HTTPConnection, reusable: bool) -> None:
+    def _give_back(self, wire: Wire, reusable: bool) -> None:
         with self._lock:
             if reusable and len(self._idle) < IDLE_CONNECTIONS_MAXIMUM:
-                self._idle.append(connection)
+                self._idle.append(wire)
                 return
-        connection.close()
+        wire.close()
 
-    def _make(self) -> http.client.HTTPConnection:
+    def _connect(self) -> Wire:
         place = self.place
         proxy = urlsplit(place.proxy) if place.proxy else None
         host, port = place.host, place.port
         if proxy is not None:
             host, port = proxy.hostname or "", proxy.port or 80
-        if not place.secure:
-            return http.client.HTTPConnection(host, port, timeout=place.connect_seconds)
-        connection = http.client.HTTPSConnection(
-            host, port, timeout=place.connect_seconds, context=self._trusted()
-        )
-        if proxy is not None:
-            connection.set_tunnel(place.host, place.port, _proxy_headers(place.proxy))
-        return connection
+        try:
+            connected = socket.create_connection((host, port), place.connect_seconds)
+        except OSError as error:
+            raise Unreachable(error.strerror or str(error)) from error
+        try:
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if place.secure:
+                if proxy is not None:
+                    _tunnel(connected, place)
+                connected = self._trusted().wrap_socket(connected, server_hostname=place.host)
+        except ssl.SSLError as error:
+            connected.close()
+            raise Unreachable(f"TLS: {error.reason or error}") from error
+        except OSError as error:
+            connected.close()
+            raise Unreachable(error.strerror or str(error)) from error
+        except BaseException:
+            connected.close()
+            raise
+        connected.settimeout(place.read_seconds)
+        return Wire(connected)
 
     def _trusted(self) -> ssl.SSLContext:
         with self._lock:
@@ -234,40 +241,34 @@ def host_text(place: Place) -> str:
     return host if place.port == (443 if place.secure else 80) else f"{host}:{place.port}"
 
 
-def _connect(connection: http.client.HTTPConnection, place: Place) -> None:
-    try:
-        connection.connect()
-    except ssl.SSLError as error:
-        raise Unreachable(f"TLS: {error.reason or error}") from error
-    except OSError as error:
-        raise Unreachable(error.strerror or str(error)) from error
-    assert connection.sock is not None
-    connection.sock.settimeout(place.read_seconds)
-    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _was_closed(connection: http.client.HTTPConnection) -> bool:
-    """Whether the server has ended the connection while nobody used it."""
-    if connection.sock is None:
-        return True
-    poll = select.poll()
-    poll.register(connection.sock, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def _send_body(
-    connection: http.client.HTTPConnection, body: bytes | bytearray | memoryview
-) -> None:
-    """Send the body. A server that refuses it early answers and closes: that answer counts."""
-    try:
-        connection.send(body)
-    except (BrokenPipeError, ConnectionResetError):
-        return
-
-
 def proxy_headers(place: Place) -> dict[str, str]:
     """What a request through the proxy needs besides, where it is not tunnelled."""
     return _proxy_headers(place.proxy) if place.proxy and not place.secure else {}
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise TooSlow(str(error)) from error
+    except (OSError, Garbled) as error:
+        raise Broken(str(error) or type(error).__name__) from error
+
+
+def _tunnel(connected: socket.socket, place: Place) -> None:
+    """Ask the proxy for a way to the server. Raises Unreachable."""
+    named = f"{place.host}:{place.port}"
+    lines = [f"CONNECT {named} HTTP/1.1", f"host: {named}"]
+    lines += [f"{name}: {value}" for name, value in _proxy_headers(place.proxy).items()]
+    wire = Wire(connected)
+    wire.send("\r\n".join((*lines, "", "")).encode("latin-1"), b"")
+    try:
+        answer = wire.receive_head("HEAD")  # there is no body in front of the tunnel
+    except Garbled as error:
+        raise Unreachable(f"the proxy: {error}") from error
+    if answer.status != 200:
+        raise Unreachable(f"the proxy answers {answer.status}")
 
 
 def _proxy_headers(proxy: str) -> dict[str, str]:

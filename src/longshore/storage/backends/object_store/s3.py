@@ -44,6 +44,9 @@ def open_client(settings: Mapping[str, str]) -> S3Client:
     headers = {
         header: settings[name] for name, header in _NEW_OBJECT_HEADERS.items() if settings.get(name)
     }
+    for name, header in _NEW_OBJECT_HEADERS.items():
+        if not (headers.get(header, "").isascii() and headers.get(header, "").isprintable()):
+            raise InvalidSetting(f"{name} has to be printable ASCII")
     bucket = settings["bucket"]
     requests = _requests(settings, profile, bucket)
     return S3Client(requests, bucket, profile, new_object_headers=headers)
