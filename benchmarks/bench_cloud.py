@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import resource
 import shutil
 import statistics
 import subprocess
@@ -98,12 +99,15 @@ class Program(Contender):
         command = [str(beside) if beside.exists() else words[0]]
         command += [word.format(folder=folder) for word in words[1:]]
         running: list[psutil.Process] = []
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         with measured(lambda: running) as cost:
             process = subprocess.Popen(
                 command, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
             )
             running.append(psutil.Process(process.pid))
             output, _ = process.communicate(timeout=RUN_SECONDS_MAXIMUM)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cost.cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         if process.returncode != 0:
             raise SystemExit(f"{self.name}: {output.decode(errors='replace')[-1000:]}")
         return cost
@@ -261,13 +265,16 @@ def show(case: Case, direction: str, costs: dict[str, list[Cost]]) -> None:
     own = seconds.get("longshore")
     total = case.files * case.size
     print(f"\n{case.name}, {direction}: {case.files} files of {case.size} bytes")
-    print(f"{'':12} {'seconds':>8} {'files/s':>9} {'MB/s':>8} {'memory':>8} {'ratio':>6}")
+    print(
+        f"{'':12} {'seconds':>8} {'files/s':>9} {'MB/s':>8} {'cpu':>7} {'memory':>8} {'ratio':>6}"
+    )
     for name, value in seconds.items():
         memory = max(each.memory for each in costs[name]) / 1e6
+        cpu = statistics.median(each.cpu_seconds for each in costs[name])
         ratio = f"{value / own:6.2f}" if own else "     -"
         print(
             f"{name:12} {value:8.2f} {case.files / value:9.0f} {total / value / 1e6:8.1f}"
-            f" {memory:6.0f}MB {ratio}",
+            f" {cpu:6.2f}s {memory:6.0f}MB {ratio}",
             flush=True,
         )
 

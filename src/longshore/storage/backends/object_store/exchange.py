@@ -63,7 +63,9 @@ class Exchange:
         if answer.status < 300:
             return answer
         with answer:
-            raise self._refuse(answer.status, answer.headers, answer.read_error(), deed, key)
+            body = answer.read_error()
+        # Behind the block: the connection is kept.
+        raise self._refuse(answer.status, answer.headers, body, deed, key)
 
     def read(
         self,

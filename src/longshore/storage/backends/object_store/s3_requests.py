@@ -112,7 +112,8 @@ class Requests:
         if answer.status < 300:
             return answer
         with answer:
-            raise refusal(answer.status, answer.read_error(), deed, key)
+            body = answer.read_error()
+        raise refusal(answer.status, body, deed, key)  # behind the block: the connection is kept
 
     def read(
         self,
