@@ -16,7 +16,7 @@ from tests import fidelity
 from tests.native.conftest import USUAL, Pair, open_descriptors, staged_name
 from tests.unit.storage.backends.conftest import ordinary_user
 
-CHUNK_BYTES = 256 * 1024  # of the loops
+CHUNK_BYTES = 128 * 1024  # of the loops
 SIZES = (0, 1, 4096, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES + 7)
 
 

@@ -47,6 +47,15 @@ def test_point_lets_the_first_ones_pass() -> None:
         faults.at("mover.staged")
 
 
+def test_a_point_is_watched_only_by_what_may_act_there() -> None:
+    assert not faults.are_watched(["mover.staged"])
+    faults.switch_on(plan())
+    assert faults.are_watched(["mover.file", "mover.staged"])
+    assert not faults.are_watched(["mover.file"])
+    faults.install(lambda *_: None)
+    assert faults.are_watched(["mover.file"])
+
+
 def test_claimed_point_acts_once(tmp_path: Path) -> None:
     claim = tmp_path / "claim"
     faults.switch_on(plan(claim=str(claim)))

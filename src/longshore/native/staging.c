@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHUNK_BYTES (256 * 1024) /* read, hashed and written at once: stays in the cache */
+#define CHUNK_BYTES (128 * 1024) /* read, hashed and written at once: stays in the cache */
 
 #define READ_FLAGS (O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 #define CREATE_FLAGS (O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC)
@@ -289,13 +289,20 @@ static Py_ssize_t stage_some(Call *call, PyObject *names, PyObject *temporaries,
     return count;
 }
 
+/* (entry, digest, lost) */
 static PyObject *outcome_of(const Loops *loops, Numbers *numbers, PyObject *name,
                             const Staged *staged) {
     PyObject *entry = make_entry(loops, numbers, name, &staged->found, NULL);
-    if (entry == NULL) {
-        return NULL;
+    PyObject *digest = PyBytes_FromStringAndSize((const char *)staged->digest, DIGEST_BYTES);
+    PyObject *lost = PyLong_FromLong(staged->lost);
+    PyObject *outcome = NULL;
+    if (entry != NULL && digest != NULL && lost != NULL) {
+        outcome = PyTuple_Pack(3, entry, digest, lost);
     }
-    return Py_BuildValue("(Ny#i)", entry, staged->digest, (Py_ssize_t)DIGEST_BYTES, staged->lost);
+    Py_XDECREF(entry);
+    Py_XDECREF(digest);
+    Py_XDECREF(lost);
+    return outcome;
 }
 
 static PyObject *outcomes(const Loops *loops, PyObject *names, const Staged *staged,

@@ -5,14 +5,13 @@ What is not usual is for `transfer` and `publish`, which say what has to come of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
 from longshore import faults
-from longshore.domain import paths
 from longshore.domain.checksum import ChecksumKind
-from longshore.domain.entry import EntryKind
+from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.segments import SEGMENT_BYTES
 from longshore.pipeline.content import Written
 from longshore.pipeline.keeping import metadata_of, note_lost
@@ -104,10 +103,43 @@ class BulkStage:
                 self.others[first] = publish_one(self._staged(first))
                 first += 1
 
-    def results(self) -> Iterator[tuple[PlannedFile, Record | Finished | Again]]:
-        """What became of each published file."""
-        for index, planned in enumerate(self.files):
-            yield planned, self.others.get(index) or self._record(index)
+    def records(self) -> list[Record]:
+        """What became of the files that were published here, as `copying.record_of` makes it.
+
+        All in one place and step by step as cheap as possible: there may be millions.
+        """
+        group, others, now = self.group, self.others, self.toolbox.time_ns()
+        source, folder = group.source, group.folder
+        above = group.target + b"/" if group.target else b""
+        return [
+            Record(
+                planned.place,
+                source,
+                folder,
+                entry,
+                OUTCOMES[planned.mode],
+                above + planned.target_name,
+                xxh3_128,
+                b"",
+                None,
+                0,
+                1,
+                now,
+                self._lost(entry, lost) if lost else b"",
+            )
+            for index, (planned, (entry, xxh3_128, lost)) in enumerate(
+                zip(self.files, self.staged, strict=True)
+            )
+            if index not in others
+        ]
+
+    def size_change(self) -> int:
+        """By how many bytes the files that were published here differ from what the scan found."""
+        found = sum(planned.entry.size for planned in self.files)
+        changed = sum(entry.size for entry, _, _ in self.staged) - found
+        for index in self.others:
+            changed -= self.staged[index][0].size - self.files[index].entry.size
+        return changed
 
     def abort(self) -> None:
         """Remove all files that are not published."""
@@ -115,7 +147,7 @@ class BulkStage:
             self.copier.staged_file(temporary).abort()
 
     def _staged(self, index: int) -> Staged:
-        entry, xxh3_128, _ = self.staged[index]
+        entry, xxh3_128, lost = self.staged[index]
         planned = self.files[index]
         return Staged(
             group=self.group,
@@ -123,35 +155,17 @@ class BulkStage:
             mode=planned.mode,
             target=self.target,
             file=self.copier.staged_file(self.temporaries[index]),
-            written=Written(entry=entry, xxh3_128=xxh3_128, checksum=b"", lost=self._lost(index)),
+            written=Written(
+                entry=entry,
+                xxh3_128=xxh3_128,
+                checksum=b"",
+                lost=self._lost(entry, lost) if lost else b"",
+            ),
             bytes_copied=entry.size,
         )
 
-    def _record(self, index: int) -> Record:
-        """As `copying.record_of` makes it, in one step: there may be millions."""
-        planned, group = self.files[index], self.group
-        entry, xxh3_128, lost = self.staged[index]
-        return Record(
-            planned.place,
-            group.source,
-            group.folder,
-            entry,
-            OUTCOMES[planned.mode],
-            paths.join(group.target, planned.target_name),
-            xxh3_128,
-            b"",
-            None,
-            0,
-            1,
-            self.toolbox.time_ns(),
-            self._lost(index) if lost else b"",
-        )
-
-    def _lost(self, index: int) -> bytes:
+    def _lost(self, entry: Entry, lost: int) -> bytes:
         """What the destination did not keep, for the catalogue; warns of it."""
-        entry, _, lost = self.staged[index]
-        if not lost:
-            return b""
         fields = self.copier.lost_fields(lost)
         return note_lost(fields, metadata_of(entry, None), self.toolbox)
 

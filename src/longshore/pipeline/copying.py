@@ -252,12 +252,10 @@ class _Slice:
         for staged, result in zip(self.staged, results, strict=True):
             self._settle_one(staged.group, staged.planned, result)
         for bulk in self.bulks:
-            for planned, settled in bulk.results():
-                if isinstance(settled, Record):
-                    self.size_change += settled.entry.size - planned.entry.size
-                    self.records.append(settled)
-                else:
-                    self._settle_one(bulk.group, planned, settled)
+            self.size_change += bulk.size_change()
+            self.records += bulk.records()
+            for index, result in bulk.others.items():
+                self._settle_one(bulk.group, bulk.files[index], result)
 
     def _settle_one(self, group: CopyGroup, planned: PlannedFile, result: Finished | Again) -> None:
         if isinstance(result, Again):

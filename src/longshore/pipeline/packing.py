@@ -128,11 +128,12 @@ class Packer:
         self._groups, self._files, self._bytes = [], 0, 0
 
     def _group(self, source: int, folder: bytes, target: bytes) -> CopyGroup:
-        last = self._groups[-1] if self._groups else None
-        if last is None or (last.source, last.folder, last.target) != (source, folder, target):
-            last = CopyGroup(source, folder, target, [])
-            self._groups.append(last)
-        return last
+        if self._groups:
+            last = self._groups[-1]
+            if last.folder == folder and last.target == target and last.source == source:
+                return last
+        self._groups.append(CopyGroup(source, folder, target, []))
+        return self._groups[-1]
 
 
 def pack_groups(groups: list[CopyGroup]) -> PackedWork | None:

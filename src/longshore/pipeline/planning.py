@@ -63,6 +63,10 @@ class Standing:
             raise
         return self._next if self._next is not None and self._next.name == name else None
 
+    def is_at_end(self) -> bool:
+        """Whether nothing stands there under any name that is still asked for."""
+        return self._next is None
+
     def close(self) -> None:
         if self._folder is not None:
             self._folder.close()

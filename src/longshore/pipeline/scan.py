@@ -179,7 +179,7 @@ class _Scan:
             # First all that may raise, then all that takes note: a chunk counts as a whole.
             files = [entry for entry in chunk if entry.kind in _MOVABLE]
             decisions = self._decide(folder, files)
-            verdicts = [self._verdict(folder, entry, listing.standing) for entry in files]
+            verdicts = self._verdicts(folder, files, listing.standing)
             self._take_note(folder, chunk, decisions, iter(verdicts))
             self._note_listed(folder, after, chunk)
             after = chunk[-1].name
@@ -319,12 +319,19 @@ class _Scan:
             return Standing.of_one(destination, folder.target, name)
         return Standing(destination, folder.target, after=folder.after)
 
-    def _verdict(self, folder: ScanFolder, entry: Entry, standing: Standing | None) -> Verdict:
+    def _verdicts(
+        self, folder: ScanFolder, files: list[Entry], standing: Standing | None
+    ) -> list[Verdict]:
+        plan = self.toolbox.plan
         if standing is None:
-            return verdict_in_place(self.toolbox.plan, entry)
-        found = standing.at(self._target_name(folder, entry))
+            return [verdict_in_place(plan, entry) for entry in files]
+        if standing.is_at_end():
+            return [CopyMode.NEW] * len(files)
         resolution = self.toolbox.resolution_of(folder.source)
-        return verdict(entry, found, self.toolbox.plan, resolution)
+        return [
+            verdict(entry, standing.at(self._target_name(folder, entry)), plan, resolution)
+            for entry in files
+        ]
 
     def _plan(self, folder: ScanFolder, entry: Entry, decided: Verdict) -> None:
         name = self._target_name(folder, entry)
@@ -339,8 +346,9 @@ class _Scan:
             self._record(folder, entry, decided, target_path=target)
 
     def _target_name(self, folder: ScanFolder, entry: Entry) -> bytes:
-        renamed = folder.only and self.toolbox.plan.sources[folder.source].target_name
-        return renamed or entry.name
+        if not folder.only:
+            return entry.name
+        return self.toolbox.plan.sources[folder.source].target_name or entry.name
 
     # ------------------------------------------------------------------ records
 

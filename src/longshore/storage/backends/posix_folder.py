@@ -80,7 +80,13 @@ class PosixFolder(Folder):
             return
         for name in self._names():
             if name > after and not name.startswith(TEMPORARY_PREFIX):
-                entry = self._listed(name)
+                try:
+                    found = os.lstat(name, dir_fd=self._descriptor)
+                except OSError:
+                    entry = self._listed(name)
+                else:
+                    is_link = stat.S_ISLNK(found.st_mode)
+                    entry = self._listed(name) if is_link else entry_from_stat(name, found)
                 if entry is not None:
                     yield entry
 
