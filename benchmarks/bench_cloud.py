@@ -100,7 +100,7 @@ class Program(Contender):
         command += [word.format(folder=folder) for word in words[1:]]
         running: list[psutil.Process] = []
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        with measured(lambda: running) as cost:
+        with measured(lambda: [each for one in running for each in family(one)]) as cost:
             process = subprocess.Popen(
                 command, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
             )
