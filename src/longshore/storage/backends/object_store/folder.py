@@ -27,6 +27,7 @@ from longshore.storage.handler import (
     Metadata,
     SourceFile,
     StagedFile,
+    attribute_field,
 )
 
 LOOKS_AHEAD: Final = 64
@@ -122,7 +123,6 @@ class ObjectFolder(Folder):
             cause = "no target of a symbolic link"
             raise self._refusal(ErrorKind.NAME_INVALID, "stage", temporary_name, cause)
         self._publishing.drop(temporary_name)
-        self._store.hold(0)
         staged = StagedLink(self._store, self._publishing, temporary_name, target)
         self._publishing.hold(temporary_name, staged)
         return staged
@@ -150,6 +150,8 @@ class ObjectFolder(Folder):
 
     def set_metadata(self, name: bytes, metadata: Metadata) -> tuple[str, ...]:
         stat, key = self._described(name, "set metadata of")
+        if not key:
+            return _named(metadata)  # the bucket itself, which has no object
         before = (stat.metadata or {}) if stat else {}
         is_folder = stat is None or key == self._store.marker_key(self._folder_key_of(name))
         kind = EntryKind.FOLDER if is_folder else file_metadata.decode(before).kind()
@@ -288,3 +290,10 @@ class ObjectFolder(Folder):
     def _refusal(self, kind: ErrorKind, deed: str, name: bytes, cause: str) -> StorageError:
         retry = RetryClass.NOW if kind is ErrorKind.STALE else RetryClass.NEVER
         return StorageError(kind, retry, deed, paths.join(self.path, name), cause)
+
+
+def _named(metadata: Metadata) -> tuple[str, ...]:
+    """The names of everything that is to be set."""
+    fields = ("mode", "uid", "gid", "mtime_ns", "atime_ns")
+    named = [field for field in fields if getattr(metadata, field) is not None]
+    return (*named, *map(attribute_field, metadata.attributes or ()))

@@ -82,6 +82,7 @@ class StagedUpload(StagedFile):
         self._sending: dict[Future[Part], int] = {}  # with the number of each
         self._metadata = begun.metadata
         self._is_complete = False  # the object is there, under the key of the upload
+        self._is_astray = False  # under a final key that is not the one wanted in the end
         self._has_ended = False
 
     def close(self) -> None:
@@ -140,6 +141,8 @@ class StagedUpload(StagedFile):
         wait(self._sending)
         self._store.client.abort_upload(self._upload)
         self._store.discard(self._staged_key)
+        if self._is_astray:
+            self._store.discard(self._begun.key)
         self._end()
 
     # ------------------------------------------------------------------ parts
@@ -211,6 +214,7 @@ class StagedUpload(StagedFile):
         conditional = self._store.abilities.conditional_create
         # Under the key of the staged file stands the note of the upload, which may be replaced.
         self._complete(only_if_absent=conditional and self._begun.is_final)
+        self._is_astray = self._begun.is_final
 
     def _all_parts(self) -> list[Part]:
         wanted = range(1, -(-self._size // self._length) + 1)

@@ -83,7 +83,7 @@ class StagedLink(StagedObject):
     def __init__(
         self, store: Store, publishing: Publishing, temporary_name: bytes, target: bytes
     ) -> None:
-        super().__init__(store, publishing, temporary_name, len(target))
+        super().__init__(store, publishing, temporary_name, 0)
         super().write(memoryview(target), 0)
         self._kind = EntryKind.SYMLINK
         self.set_metadata(Metadata())

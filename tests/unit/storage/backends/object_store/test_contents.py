@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import NoReturn
 
 import pytest
 
@@ -170,6 +171,30 @@ def test_what_stands_there_is_replaced_without_a_copy_where_that_is_intended() -
             file.commit(b"big", replace=True)
     assert client.kept["big"].data == CONTENT
     assert not [request for request in client.requests if request.startswith("copy")]
+
+
+def test_a_big_file_that_could_not_go_to_another_name_leaves_nothing() -> None:
+    class WithoutCopies(MemoryClient):
+        def copy(self, *_: object, **__: object) -> NoReturn:
+            raise StorageError(ErrorKind.UNSUPPORTED, RetryClass.NEVER, "copy", b"big", "no")
+
+    client = WithoutCopies()
+    with open_memory(client) as storage, storage.open_folder(b"") as folder:
+        with staged(folder) as file:
+            file.write(memoryview(CONTENT), 0)
+            with pytest.raises(StorageError):
+                file.commit(b"another", replace=False)
+            file.abort()
+    assert client.kept == {}
+    assert client.uploads == {}
+
+
+def test_metadata_of_a_bucket_itself_are_named_as_lost() -> None:
+    client = MemoryClient()
+    with open_memory(client) as storage, storage.open_folder(b"") as folder:
+        wanted = Metadata(mode=0o700, mtime_ns=5, attributes={b"user.a": b"1"})
+        assert folder.set_metadata(b"", wanted) == ("mode", "mtime_ns", "attribute user.a")
+    assert client.kept == {}
 
 
 def test_small_files_beyond_the_room_in_memory_go_to_the_store() -> None:
