@@ -135,9 +135,11 @@ def test_a_store_that_asks_for_patience_gets_fewer_requests(line: Line) -> None:
 
 def test_a_storm_that_does_not_end_is_left_to_the_run(line: Line) -> None:
     line.proxy.disturb(Disturbance(answer=SLOW_DOWN, times=ENDLESSLY))
-    with pytest.raises(StorageError) as caught:
+    with pytest.raises(StorageUnavailable) as caught:
         line.client.put("key", b"content")
     assert caught.value.retry is RetryClass.LATER
+    with pytest.raises(StorageUnavailable):
+        list(line.client.pages())
 
 
 def test_a_store_that_was_gone_is_used_again_when_it_is_back(line: Line) -> None:

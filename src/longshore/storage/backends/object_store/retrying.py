@@ -105,6 +105,7 @@ class RetryingClient(ObjectClient):
             except StorageError as error:
                 failures += 1
                 if not _may_pass(error) or failures >= ATTEMPTS_MAXIMUM:
+                    _raise_if_overloaded(error)
                     raise
                 self._pause(failures)
                 # What raised is at its end: it begins anew behind the last page.
@@ -167,6 +168,7 @@ class RetryingClient(ObjectClient):
                     if done is not None:
                         return done
                 if not _may_pass(error) or failures == ATTEMPTS_MAXIMUM:
+                    _raise_if_overloaded(error)
                     raise
             self._pause(failures)
         raise AssertionError("the last attempt returns or raises")
@@ -202,6 +204,14 @@ def _may_pass(error: StorageError) -> bool:
     if isinstance(error, StorageUnavailable) or error.kind is ErrorKind.STALE:
         return False
     return error.retry is not RetryClass.NEVER
+
+
+def _raise_if_overloaded(error: StorageError) -> None:
+    """A store that asks for patience for so long does so for every file: the run waits for it."""
+    if isinstance(error, Throttled):
+        raise StorageUnavailable(
+            error.kind, error.retry, "go on with", error.path, str(error)
+        ) from error
 
 
 def _was_refused(error: StorageError) -> bool:
