@@ -57,7 +57,7 @@ class Errands:
         self._waiting: Queue[Callable[[], None]] = Queue(ERRANDS_WAITING_MAXIMUM)
         self._lock = Lock()
         self._threads = 0
-        self._busy = 0
+        self._unfinished = 0  # deeds that wait or are being done
 
     def begin(self, deed: Callable[[], None]) -> None:
         """Have the deed done soon. Raises TooBusy."""
@@ -66,8 +66,8 @@ class Errands:
                 self._waiting.put_nowait(deed)
             except Full:
                 raise TooBusy from None
-            idle = self._threads - self._busy
-            if self._waiting.qsize() > idle and self._threads < self._maximum:
+            self._unfinished += 1
+            if self._threads < min(self._unfinished, self._maximum):
                 self._threads += 1
                 Thread(target=self._work, name="errand", daemon=True).start()
 
@@ -90,11 +90,9 @@ class Errands:
                         self._threads -= 1
                         return
                 continue
-            with self._lock:
-                self._busy += 1
             try:
                 deed()
             except Exception as error:  # the top of this thread's work
                 _log.error("an errand failed", error=repr(error))
             with self._lock:
-                self._busy -= 1
+                self._unfinished -= 1

@@ -11,7 +11,7 @@ import pytest
 
 from longshore.domain.errors import ErrorKind, RetryClass
 from longshore.domain.outcome import Outcome
-from longshore.pipeline import concurrent
+from longshore.pipeline import concurrent, crew
 from longshore.pipeline.messages import CopyWork
 from longshore.storage.backends.posix import PosixStorage
 from longshore.storage.wrappers.faults import Call, Deed, Effect, Fault, Refuse
@@ -100,7 +100,7 @@ def test_a_slice_that_is_over_begins_no_further_file(bench: Bench) -> None:
     payload = bench.scan_all()[0].batches[0].payload
     bench.slice_seconds = 0.0
     copied = bench.copy(payload)
-    assert 1 <= len(copied.records) <= 4 * concurrent.WAITING_PER_THREAD
+    assert 1 <= len(copied.records) <= 4 * crew.WAITING_PER_THREAD
     assert copied.remaining is not None
     assert copied.remaining.files == FILES - len(copied.records)
 
