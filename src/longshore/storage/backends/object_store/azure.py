@@ -201,7 +201,7 @@ class AzureClient(ObjectClient):
 
     def get_range(self, key: str, start: int, end: int, *, etag: str = "") -> Data:
         def get(buffer: memoryview, offset: int) -> int:
-            headers = {"range": f"bytes={offset}-{offset + len(buffer) - 1}"}
+            headers = {"x-ms-range": f"bytes={offset}-{offset + len(buffer) - 1}"}
             if etag:
                 headers["if-match"] = f'"{etag}"'
             answer = self._requests.send("GET", self._bucket, key, "read", headers)
@@ -210,7 +210,7 @@ class AzureClient(ObjectClient):
         return whole_range(key, start, end, get)
 
     def get_first(self, key: str, limit: int) -> tuple[ObjectStat, Data]:
-        headers = {"range": f"bytes=0-{limit - 1}"}
+        headers = {"x-ms-range": f"bytes=0-{limit - 1}"}
         try:
             answer = self._requests.send("GET", self._bucket, key, "read", headers)
         except StorageError as error:
