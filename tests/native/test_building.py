@@ -60,6 +60,15 @@ def test_a_storage_without_loops_offers_no_bulk_copier(tmp_path: Path) -> None:
             assert one.bulk_copier(other) is None
 
 
+def test_both_storages_have_to_use_the_loops(tmp_path: Path) -> None:
+    storages = [PosixStorage(REFERENCE, os.fsencode(tmp_path), native=on) for on in (True, False)]
+    folders = [storage.open_folder(b"") for storage in storages]
+    offered = [one.bulk_copier(other) is not None for one in folders for other in folders]
+    assert offered == [True, False, False, False]
+    for each in (*folders, *storages):
+        each.close()
+
+
 @pytest.mark.without_loops
 def test_everything_works_where_the_module_cannot_be_imported(tmp_path: Path) -> None:
     code = """

@@ -122,9 +122,7 @@ class PosixFolder(Folder):
         return [name for name in self._names() if name.startswith(TEMPORARY_PREFIX)]
 
     def bulk_copier(self, target: Folder) -> BulkCopier | None:
-        if not (self._storage.copies_natively and isinstance(target, PosixFolder)):
-            return None
-        if target.hands_down_access_lists():
+        if not (isinstance(target, PosixFolder) and self._may_copy_natively(target)):
             return None
         target.note_change()
         return PosixBulkCopier(self, target)
@@ -256,6 +254,10 @@ class PosixFolder(Folder):
         return self._hands_down
 
     # Inside
+
+    def _may_copy_natively(self, target: PosixFolder) -> bool:
+        both = self._storage.copies_natively and target._storage.copies_natively
+        return both and not target.hands_down_access_lists()
 
     def _entries_natively(self, after: bytes) -> Iterator[Entry]:
         try:
