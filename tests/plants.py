@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class Plant:
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     points: Sequence[Mapping[str, Any]] = ()  # further fault points, as longshore.faults has them
+    deadly: Collection[str] = faults.POINTS  # fault points at which the test may kill
     controllers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     family: set[psutil.Process] = field(default_factory=set)  # every process there ever was
     database: Database = field(init=False)
@@ -184,7 +185,7 @@ class Plant:
         plan: dict[str, Any] = {
             "points": [
                 {"point": point, "act": "kill", "claim": str(self.arms / point)}
-                for point in faults.POINTS
+                for point in self.deadly
             ]
             + [dict(each) for each in self.points],
             "clock": str(self.clock),
@@ -271,9 +272,13 @@ class Plant:
 
 @contextlib.contextmanager
 def planted(
-    folder: Path, *, points: Sequence[Mapping[str, Any]] = (), **environment: str
+    folder: Path,
+    *,
+    points: Sequence[Mapping[str, Any]] = (),
+    deadly: Collection[str] = faults.POINTS,
+    **environment: str,
 ) -> Iterator[Plant]:
-    plant = Plant(folder, environment, points)
+    plant = Plant(folder, environment, points, deadly)
     try:
         yield plant
     finally:

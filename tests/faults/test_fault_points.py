@@ -19,6 +19,7 @@ FILES = 200
 AT_THE_START = {"controller.leading", "controller.recovered"}
 OF_THE_API = {"api.job_created"}
 OF_BIG_FILES = {"mover.segment"}  # see test_big_files.py
+AROUND_NATIVE_LOOPS = ["mover.before_durable", "mover.before_publish", "mover.after_publish"]
 POINTS = [point for point in faults.POINTS if point not in OF_THE_API | OF_BIG_FILES]
 
 
@@ -54,6 +55,24 @@ def test_a_process_killed_at_a_point_loses_and_doubles_nothing(
     plant.wait_for_death(armed)
     execution_id = plant.finish(task)
     check_exact(plant.database, execution_id, source, destination)
+
+
+@pytest.mark.parametrize("point", AROUND_NATIVE_LOOPS)
+def test_a_mover_killed_around_the_native_loops_loses_and_doubles_nothing(
+    tmp_path: Path, source: Path, destination: Path, point: str
+) -> None:
+    grow(source, FILES)
+    with planted(tmp_path / "plant", deadly=AROUND_NATIVE_LOOPS) as plant:
+        plant.lead()
+        task = add_copy_task(
+            plant.client,
+            add_share_pool(plant.client, "live", "primary", source),
+            add_share_pool(plant.client, "archive", "offline_archive", destination),
+        )
+        plant.begin(task)
+        plant.wait_for_more(task, 1)
+        plant.wait_for_death(plant.arm(point))
+        check_exact(plant.database, plant.finish(task), source, destination)
 
 
 def test_an_api_killed_before_its_answer_leaves_one_execution(

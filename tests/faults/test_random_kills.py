@@ -58,7 +58,7 @@ def test_fifty_random_kills_over_a_changing_tree_leave_an_exact_copy(
 ) -> None:
     random_ = random.Random(7)
     grow(source, FILES)
-    with planted(tmp_path / "plant") as plant:
+    with planted(tmp_path / "plant", deadly=()) as plant:  # who watches no point copies natively
         plant.lead()
         task = add_copy_task(
             plant.client,
