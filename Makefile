@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 PYTEST_WORKERS ?= auto
-INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
+# Compiled once here: where the environment forbids writing bytecode, every start of a server would
+# compile everything anew, for several seconds.
+INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-native-asan serve format lint types lock bench bench-api bench-callbacks bench-cloud bench-micro bench-scale bench-server clean
@@ -26,6 +28,7 @@ $(STAMP): requirements-bootstrap.lock requirements-dev.lock pyproject.toml setup
 		awk '/^[^ #]/ { leave_out = /^quickjs==/ } !leave_out' requirements-dev.lock >$(VENV)/without-quickjs.lock \
 			&& $(INSTALL) --require-hashes -r $(VENV)/without-quickjs.lock; }
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q src
 	@$(BIN)/python -m longshore.native
 	@touch $@
 
