@@ -8,6 +8,7 @@ from sqlalchemy import insert
 
 from longshore.database import catalogue, identifiers
 from longshore.database.connection import writing
+from longshore.database.node_rows import NODE_IDS
 from longshore.database.tables import nodes
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.storage import StorageKind
@@ -30,7 +31,7 @@ def add(
 ) -> list[int]:
     """The ids of new entries of a folder."""
     with writing(context.database.journal) as connection:
-        first = identifiers.reserve(connection, catalogue.NODE_IDS, len(entries))
+        first = identifiers.reserve(connection, NODE_IDS, len(entries))
         places = {"root_id": root_id, "parent_id": parent_id}
         connection.execute(
             insert(nodes),
