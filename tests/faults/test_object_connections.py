@@ -111,7 +111,7 @@ def test_content_that_changes_on_every_way_up_never_becomes_an_object(line: Line
     with pytest.raises(StorageError) as caught:
         line.client.put_part(upload, 1, os.urandom(MEBIBYTE))
     assert caught.value.kind is ErrorKind.CHECKSUM_MISMATCH
-    assert changed.hits == ATTEMPTS_MAXIMUM
+    assert changed.hits >= ATTEMPTS_MAXIMUM
     with pytest.raises(StorageError) as caught:
         line.direct.head("big")
     assert caught.value.kind is ErrorKind.NOT_FOUND

@@ -179,6 +179,7 @@ class Proxy:
             changed = bytearray(data)
             changed[corrupt - way.passed] ^= 0xFF
             data = bytes(changed)
+            end -= corrupt + 1  # the next time as many bytes later
         if cut is not None and way.passed <= cut < end and now.take():
             way.sink.sendall(data[: cut - way.passed])
             raise _Cut
