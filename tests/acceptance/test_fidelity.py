@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from longshore.domain.entry import EntryKind
 from longshore.domain.fidelity import decode_unkept
 from tests import fidelity
 from tests.servers import Server, serving, wait_until
@@ -191,7 +192,10 @@ def test_what_is_lost_is_in_the_catalogue_and_told_once(
         assert task.wait()["status"] == "done"
         execution_id = int(task.execution()["id"])
     copies = rows_of(
-        server, "journal", f"select lost from copies where execution_id = {execution_id}"
+        server,
+        "journal",
+        "select copies.lost from copies join nodes on nodes.id = copies.file_id"
+        f" where nodes.kind = {EntryKind.FILE.value} and execution_id = {execution_id}",
     )
     folders = rows_of(server, "journal", "select lost from nodes where lost is not null")
     logged = "select text from execution_log where level = 'warning' and execution_id = "

@@ -31,6 +31,7 @@ LARGE_FILES = 24
 LARGE_BYTES = 100_000
 ALWAYS = 1_000_000
 PATIENCE_SECONDS = 60
+SLOW_BYTES_PER_SECOND = FILES * 80  # so that the storage goes away before the task ends
 
 
 @pytest.fixture
@@ -102,6 +103,7 @@ def test_a_destination_that_comes_back_in_time_is_gone_on_with(
 ) -> None:
     grow(source, FILES)
     task = add_task(plant, source, destination)
+    task.limit(SLOW_BYTES_PER_SECOND)
     plant.lead()
     plant.begin(task)
     plant.wait_for_more(task, FILES // 10)
@@ -109,6 +111,7 @@ def test_a_destination_that_comes_back_in_time_is_gone_on_with(
     destination.rename(away)
     assert "destination" in wait_for_loss(plant, task)
     away.rename(destination)
+    task.limit(None)
     execution_id = plant.finish(task)
     check_exact(plant.database, execution_id, source, destination)
 
@@ -119,6 +122,7 @@ def test_a_destination_that_stays_away_stops_the_task_and_resume_goes_on(
     grow(source, FILES)
     with planted(tmp_path / "plant", LONGSHORE_STORAGE_RETRY_SECONDS="1") as plant:
         task = add_task(plant, source, destination)
+        task.limit(SLOW_BYTES_PER_SECOND)
         plant.lead()
         plant.begin(task)
         plant.wait_for_more(task, FILES // 10)
@@ -132,6 +136,7 @@ def test_a_destination_that_stays_away_stops_the_task_and_resume_goes_on(
         before = plant.processed()
         assert 0 < before < FILES
         away.rename(destination)
+        task.limit(None)
         assert task.client.put(f"/tasks/{task.id}/action/resume").status_code == 202
         wait_until(
             lambda: plant.status(task) is TaskStatus.DONE, "the rest to arrive", PATIENCE_SECONDS

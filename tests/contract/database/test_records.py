@@ -248,7 +248,7 @@ def test_executions_go_with_everything_but_the_one_that_a_task_shows(
     assert left_of(declared, last) == left_of(declared, young) == WHOLE
 
 
-def test_the_last_correct_backup_stays_for_the_next_incremental_one(
+def test_the_last_full_backup_and_what_builds_on_it_stay_for_the_next_one(
     declared: Database, floor_of: FloorOf
 ) -> None:
     full = add_execution(declared, 1, workflow_action="full_backup")
@@ -261,7 +261,7 @@ def test_the_last_correct_backup_stays_for_the_next_incremental_one(
     for _ in sweep(floor_of(keep_outcomes_days=30, keep_executions_days=30)):
         pass
     assert left_of(declared, needed) == WHOLE
-    assert left_of(declared, full) == GONE
+    assert left_of(declared, full) == WHOLE, "the incremental one builds on it"
     assert left_of(declared, failed) == WITHOUT_FILES
     assert left_of(declared, other) == GONE, "its task is gone, so nothing builds on it"
 
