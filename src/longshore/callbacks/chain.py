@@ -15,6 +15,7 @@ from .values import Answer, ChainDecisions, Decisions, FileInfo, ScriptFailure, 
 
 # One or zero for every answer code: no line of Python is run for each of a hundred million files.
 _IS_ACCEPTED = bytes(code == Answer.ACCEPTED for code in range(256))
+_ACCEPTED = bytes((Answer.ACCEPTED,))
 _NOT_ACCEPTED = bytes(code != Answer.ACCEPTED for code in range(256))
 
 
@@ -61,17 +62,20 @@ class FilterChain:
         decided_by: dict[int, int] = {}
         log_lines: list[str] = []
         log_truncated = False
+        last = next(reversed(self._filters.values()), None)
         open_indexes: Sequence[int] = range(len(question))
         for callback_id, each in self._filters.items():
             decisions = _answer(callback_id, each, question.selection(open_indexes))
             codes = decisions.answers
-            for place in compress(range(len(codes)), codes.translate(_NOT_ACCEPTED)):
-                answers[open_indexes[place]] = codes[place]
-                decided_by[open_indexes[place]] = callback_id
+            others = list(compress(open_indexes, codes.translate(_NOT_ACCEPTED)))
+            decided_by |= dict.fromkeys(others, callback_id)
+            for index, code in zip(others, codes.translate(None, _ACCEPTED), strict=True):
+                answers[index] = code
             failures |= {open_indexes[i]: why for i, why in decisions.failures.items()}
             log_lines += decisions.log_lines
             log_truncated = log_truncated or decisions.log_truncated
-            open_indexes = list(compress(open_indexes, codes.translate(_IS_ACCEPTED)))
+            if each is not last:
+                open_indexes = list(compress(open_indexes, codes.translate(_IS_ACCEPTED)))
         return ChainDecisions(
             answers=bytes(answers),
             failures=failures,

@@ -84,7 +84,7 @@ class PythonEngine:
             while done < len(nodes):
                 self._group = nodes[done : done + batch.group_files]
                 self._watch.armed = True
-                failures = self._decide_group(done)
+                failures = self._decide_group(done, batch.prefix)
                 self._watch.armed = False
                 self._send(done, failures)
                 done += len(self._codes)
@@ -92,11 +92,12 @@ class PythonEngine:
     def _cut_group(self) -> None:
         del self._group[len(self._codes) + 1 :]
 
-    def _decide_group(self, first: int) -> list[messages.Failure]:
+    def _decide_group(self, first: int, prefix: bytes) -> list[messages.Failure]:
         codes, failures, run = self._codes, list[messages.Failure](), self._run
         del codes[:]
         add = codes.append
         for node in self._group:
+            node._prefix = prefix
             try:
                 answer = run(Request(node))
                 if answer is True:

@@ -95,10 +95,7 @@ class Batch(msgspec.Struct, array_like=True):
     metadata: dict[int, dict[str, str]]  # by index, of the files that have any
 
     def complete(self) -> list[NodeInfo]:
-        """The files, each with all that is known of it."""
-        prefix = self.prefix
-        for node in self.nodes:
-            node._prefix = prefix
+        """The files with their metadata; `_prefix` is still to be set."""
         for index, metadata in self.metadata.items():
             self.nodes[index]._metadata = metadata
         return self.nodes
