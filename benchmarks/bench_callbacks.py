@@ -5,7 +5,8 @@
 Measured for every script: the sandbox alone, over ready-made entries of a generated tree, and the
 whole path, where the entries are listed anew by the storage as in a scan, in the same groups. "In
 the path" are the decisions made there, without the listing; what the listing costs without any
-callback stands beside it. Exit status 1 when the decisions in the path miss a goal.
+callback stands beside it. Every figure is that of the round in the middle. Exit status 1 when the
+decisions in the path miss a goal.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import argparse
 import itertools
 import json
 import os
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -81,19 +83,13 @@ class Result:
     path_without_callback: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """CPU seconds of listing, and of deciding in mover and worker; real seconds of both."""
 
-    listing: float = 0.0
-    deciding: float = 0.0
-    real: float = 0.0
-
-    def add(self, other: Cost) -> None:
-        """Count another cost in."""
-        self.listing += other.listing
-        self.deciding += other.deciding
-        self.real += other.real
+    listing: float
+    deciding: float
+    real: float
 
 
 def main() -> int:
@@ -158,22 +154,26 @@ def _generate(root: Path, files: int) -> None:
 def _measure(title: str, storage: StorageHandler, rounds: int) -> Result:
     script, goal = SCRIPTS[title]
     groups = list(scan(storage))
-    decisions = sum(len(entries) for _, entries in groups) * rounds
-    alone, whole = Cost(), Cost()
+    decisions = sum(len(entries) for _, entries in groups)
+    alone, whole = [], []
     with FilterChain([(1, script)], task_id=1) as chain:
         chain.decide_folder(*groups[0])
         for _ in range(rounds):
             # In turns, so that a machine which slows down does so for both.
-            alone.add(_cost(chain, iter(groups)))
-            whole.add(_cost(chain, scan(storage)))
+            alone.append(_cost(chain, iter(groups)))
+            whole.append(_cost(chain, scan(storage)))
+
+    def rate(seconds: Iterable[float]) -> int:
+        return round(decisions / statistics.median(seconds))
+
     return Result(
         script=title,
         goal=goal,
-        alone=round(decisions / alone.deciding),
-        alone_per_second=round(decisions / alone.real),
-        in_path=round(decisions / whole.deciding),
-        whole_path=round(decisions / (whole.deciding + whole.listing)),
-        path_without_callback=round(decisions / whole.listing),
+        alone=rate(cost.deciding for cost in alone),
+        alone_per_second=rate(cost.real for cost in alone),
+        in_path=rate(cost.deciding for cost in whole),
+        whole_path=rate(cost.deciding + cost.listing for cost in whole),
+        path_without_callback=rate(cost.listing for cost in whole),
     )
 
 
