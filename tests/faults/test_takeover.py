@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy import select, update
 
@@ -24,6 +26,7 @@ from tests.trees import grow
 
 PATIENCE_SECONDS = 60  # for a controller to start and to notice, on a loaded machine
 FILES = 600
+SLOW_BYTES_PER_SECOND = FILES * 100  # so that the task lasts longer than the test needs it
 LEASE_SECONDS = float(SMALL_STEPS["LONGSHORE_LEASE_SECONDS"])
 HOURS = 3600.0
 
@@ -70,19 +73,46 @@ def test_controller_stopped_past_its_lease_is_replaced_and_nothing_is_done_twice
     check_exact(plant.database, execution_id, source, destination)
 
 
+def stop_between_transactions(controller: subprocess.Popen[bytes], plant: Plant) -> None:
+    """Stop the process at a moment at which it keeps nobody from writing into the journal."""
+    process = psutil.Process(controller.pid)
+
+    def stopped() -> bool:
+        process.suspend()
+        wait_until(lambda: process.status() == psutil.STATUS_STOPPED, "the controller to stop")
+        if is_writable(plant.data_dir / JOURNAL_FILE):
+            return True
+        process.resume()
+        return False
+
+    wait_until(stopped, "the controller to stop between two transactions", PATIENCE_SECONDS)
+
+
+def is_writable(file: Path) -> bool:
+    with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        connection.execute("ROLLBACK")
+        return True
+
+
 def test_controller_that_wakes_up_after_another_took_its_lease_records_nothing(
     plant: Plant, task: Task, source: Path, destination: Path
 ) -> None:
     first = plant.lead()
+    task.limit(SLOW_BYTES_PER_SECOND)
     plant.begin(task)
     plant.wait_for_more(task, FILES // 10)
-    first.send_signal(signal.SIGSTOP)
+    stop_between_transactions(first, plant)
     with writing(plant.database.journal) as connection:
         connection.execute(update(leases).values(epoch=leases.c.epoch + 1, holder="elsewhere:1:1"))
     before = recorded(plant)
     first.send_signal(signal.SIGCONT)
     assert first.wait(20) == EXIT_LEASE_LOST
     assert recorded(plant) == before
+    task.limit(None)
     execution_id = plant.finish(task)
     check_exact(plant.database, execution_id, source, destination)
 
