@@ -18,6 +18,7 @@ from xml.etree import ElementTree as ET
 
 from longshore.domain.cloud import RemoteBucket
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError
+from longshore.storage.backends.object_store import ranges
 from longshore.storage.backends.object_store.azure_answers import (
     metadata_headers,
     page_of,
@@ -46,17 +47,14 @@ from longshore.storage.backends.object_store.exchange import (
     path_text,
     place_of,
     query_text,
-    read_first,
-    read_range,
-    whole_range,
 )
 from longshore.storage.backends.object_store.http import Answer
 from longshore.storage.backends.object_store.keys import KeyRules
 from longshore.storage.backends.object_store.listing import listed_after
 from longshore.storage.backends.object_store.profiles import InvalidSetting, adjusted
-from longshore.storage.backends.object_store.refusals import mismatch, replaced
 
 ENDPOINT: Final = "https://{account}.blob.core.windows.net"
+RANGE_HEADER: Final = "x-ms-range"  # which Azure heeds before `range`
 PAGE_KEYS: Final = 5000  # of a listing; the service gives no more
 BLOCK_ID_CHARACTERS: Final = 5  # of the number; all ids of a blob have to be equally long
 COPY_SECONDS_MAXIMUM: Final = 3600.0  # inside an account a copy is done at once, as a rule
@@ -200,30 +198,10 @@ class AzureClient(ObjectClient):
         return self._head(self._bucket, key)
 
     def get_range(self, key: str, start: int, end: int, *, etag: str = "") -> Data:
-        def get(buffer: memoryview, offset: int) -> int:
-            headers = {"x-ms-range": f"bytes={offset}-{offset + len(buffer) - 1}"}
-            if etag:
-                headers["if-match"] = f'"{etag}"'
-            answer = self._requests.send("GET", self._bucket, key, "read", headers)
-            return read_range(answer, buffer, offset, key)
-
-        return whole_range(key, start, end, get)
+        return ranges.get_range(key, start, end, etag, self._asking(key), header=RANGE_HEADER)
 
     def get_first(self, key: str, limit: int) -> tuple[ObjectStat, Data]:
-        headers = {"x-ms-range": f"bytes=0-{limit - 1}"}
-        try:
-            answer = self._requests.send("GET", self._bucket, key, "read", headers)
-        except StorageError as error:
-            if error.kind is not ErrorKind.STALE:
-                raise
-            return self._empty(key), b""  # no range of an object of no bytes can be had
-        whole, data, filled = read_first(answer, limit)
-        stat = stat_of(key, answer.headers, whole)
-        if filled < len(data):
-            data[filled:] = self.get_range(key, filled, len(data), etag=stat.etag)
-        if stat.md5 and len(data) == whole and md5_of(data) != stat.md5:
-            raise mismatch("read", key)
-        return stat, data
+        return ranges.get_first(self, key, limit, self._asking(key), stat_of, header=RANGE_HEADER)
 
     def put(self, key: str, data: Data, options: PutOptions = PLAIN) -> ObjectStat:
         md5 = md5_of(data)
@@ -374,11 +352,8 @@ class AzureClient(ObjectClient):
         headers, _ = self._requests.read("HEAD", bucket, key, "look at")
         return stat_of(key, headers, int(headers.get("content-length", "0")))
 
-    def _empty(self, key: str) -> ObjectStat:
-        found = self.head(key)
-        if found.size:
-            raise replaced("read", key)
-        return found
+    def _asking(self, key: str) -> ranges.Ask:
+        return lambda headers: self._requests.send("GET", self._bucket, key, "read", headers)
 
     def _wait_for_copy(self, key: str, answer: Mapping[str, str]) -> None:
         deadline = time.monotonic() + COPY_SECONDS_MAXIMUM

@@ -15,9 +15,6 @@ from longshore.storage.backends.object_store import http
 from longshore.storage.backends.object_store.client import Data
 from longshore.storage.backends.object_store.profiles import seconds
 
-RESUMES_MAXIMUM: Final = 3
-"""How often one range is gone on with after a broken connection, before the error is raised."""
-
 NO_PAIRS: Final[Mapping[str, str]] = {}
 _SECOND: Final = 1_000_000_000
 
@@ -95,37 +92,6 @@ def place_of(settings: Mapping[str, str], endpoint: str) -> http.Place:
         connect_seconds=seconds(settings, "connect_seconds", http.CONNECT_SECONDS),
         read_seconds=seconds(settings, "read_seconds", http.READ_SECONDS),
     )
-
-
-def whole_range(key: str, start: int, end: int, get: Callable[[memoryview, int], int]) -> bytearray:
-    """All bytes of a range. `get(buffer, offset)` reads as many as come before a break."""
-    data = bytearray(end - start)
-    view = memoryview(data)
-    filled = 0
-    for _ in range(1 + RESUMES_MAXIMUM):
-        filled += get(view[filled:], start + filled)
-        if filled == len(data):
-            return data
-    raise broken("read", key, f"{filled} of {len(data)} bytes came")
-
-
-def read_range(answer: http.Answer, buffer: memoryview, start: int, key: str) -> int:
-    """Read an answer to a request for a range, after making sure that it is that range."""
-    with answer:
-        came = answer.headers.get("content-range", "")
-        if start and not came.startswith(f"bytes {start}-"):
-            cause = "the service gives no ranges"
-            raise StorageError(ErrorKind.UNSUPPORTED, RetryClass.NEVER, "read", key.encode(), cause)
-        return answer.read_into(buffer)
-
-
-def read_first(answer: http.Answer, limit: int) -> tuple[int, bytearray, int]:
-    """Size of the whole object, room for its beginning, and how many bytes of that have come."""
-    with answer:
-        length = int(answer.headers.get("content-length", "0"))
-        whole = answer.headers.get("content-range", "").rpartition("/")[2]
-        data = bytearray(min(length, limit))
-        return int(whole) if whole else length, data, answer.read_into(memoryview(data))
 
 
 def broken(deed: str, key: str, cause: str) -> StorageError:

@@ -23,6 +23,7 @@ import msgspec
 
 from longshore.domain.cloud import RemoteBucket
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
+from longshore.storage.backends.object_store import ranges
 from longshore.storage.backends.object_store.client import (
     PLAIN,
     Abilities,
@@ -42,8 +43,6 @@ from longshore.storage.backends.object_store.exchange import (
     md5_of,
     place_of,
     query_text,
-    read_range,
-    whole_range,
 )
 from longshore.storage.backends.object_store.gcs_answers import (
     Buckets,
@@ -177,9 +176,9 @@ class GoogleClient(ObjectClient):
                 with answer:
                     answer.read_error()
                 raise replaced("read", key)
-            return read_range(answer, buffer, offset, key)
+            return ranges.read_range(answer, buffer, offset, key)
 
-        return whole_range(key, start, end, get)
+        return ranges.whole_range(key, start, end, get)
 
     def get_first(self, key: str, limit: int) -> tuple[ObjectStat, Data]:
         # The answer with the content does not tell all of the metadata.

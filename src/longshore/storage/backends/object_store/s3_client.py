@@ -7,6 +7,7 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
+from longshore.storage.backends.object_store import ranges
 from longshore.storage.backends.object_store.client import (
     PLAIN,
     Data,
@@ -17,7 +18,9 @@ from longshore.storage.backends.object_store.client import (
     PutOptions,
     Upload,
 )
+from longshore.storage.backends.object_store.exchange import as_unavailable, base64_text, md5_of
 from longshore.storage.backends.object_store.profiles import Profile
+from longshore.storage.backends.object_store.refusals import mismatch
 from longshore.storage.backends.object_store.s3_answers import (
     METADATA_HEADER,
     md5_of_etag,
@@ -28,19 +31,10 @@ from longshore.storage.backends.object_store.s3_answers import (
     stat_of_headers,
     uploads_of,
 )
-from longshore.storage.backends.object_store.s3_requests import (
-    Requests,
-    base64_text,
-    broken,
-    checksum_headers,
-    md5_of,
-)
+from longshore.storage.backends.object_store.s3_requests import Requests, checksum_headers
 from longshore.storage.backends.object_store.signing import path_text
 
 PAGE_KEYS: Final = 1000  # of a listing; no service gives more
-
-RESUMES_MAXIMUM: Final = 3
-"""How often one range is gone on with after a broken connection, before the error is raised."""
 
 COPY_PART_BYTES: Final = 512 * 1024 * 1024  # of an object too big for one copy request
 
@@ -73,15 +67,8 @@ class S3Client(ObjectClient):
     def check(self, *, writable: bool) -> None:
         try:
             self._requests.read("GET", "", "look at bucket", query=_listing(limit=1))
-        except StorageUnavailable:
-            raise
         except StorageError as error:
-            if error.retry is RetryClass.NEVER:
-                cause = str(error)
-                raise StorageUnavailable(
-                    error.kind, RetryClass.LATER, "use bucket", self._bucket.encode(), cause
-                ) from error
-            raise
+            raise as_unavailable(error, self._bucket) from error
 
     # ------------------------------------------------------------------ whole objects
 
@@ -89,34 +76,10 @@ class S3Client(ObjectClient):
         return _stat(self._requests, key)
 
     def get_range(self, key: str, start: int, end: int, *, etag: str = "") -> Data:
-        data = bytearray(end - start)
-        view = memoryview(data)
-        filled = 0
-        for _ in range(1 + RESUMES_MAXIMUM):
-            filled += self._get(key, view[filled:], start + filled, etag)
-            if filled == len(data):
-                return data
-        raise broken("read", key, f"{filled} of {len(data)} bytes came")
+        return ranges.get_range(key, start, end, etag, self._asking(key))
 
     def get_first(self, key: str, limit: int) -> tuple[ObjectStat, Data]:
-        headers = {"range": f"bytes=0-{limit - 1}"}
-        try:
-            answer = self._requests.send("GET", key, "read", headers=headers)
-        except StorageError as error:
-            if error.kind is not ErrorKind.STALE:
-                raise
-            return self._empty(key), b""  # no range of an object of no bytes can be had
-        with answer:
-            length = int(answer.headers.get("content-length", "0"))
-            whole = answer.headers.get("content-range", "").rpartition("/")[2]
-            stat = stat_of_headers(key, answer.headers, int(whole) if whole else length)
-            data = bytearray(min(length, limit))
-            filled = answer.read_into(memoryview(data))
-        if filled < len(data):
-            data[filled:] = self.get_range(key, filled, len(data), etag=stat.etag)
-        if stat.md5 and len(data) == stat.size and md5_of(data) != stat.md5:
-            raise _mismatch("read", key)
-        return stat, data
+        return ranges.get_first(self, key, limit, self._asking(key), stat_of_headers)
 
     def put(self, key: str, data: Data, options: PutOptions = PLAIN) -> ObjectStat:
         md5 = md5_of(data)
@@ -279,25 +242,8 @@ class S3Client(ObjectClient):
                 ErrorKind.EXISTS, RetryClass.NEVER, deed, key.encode(), "it exists"
             ) from error
 
-    def _get(self, key: str, buffer: memoryview, start: int, etag: str) -> int:
-        headers = {"range": f"bytes={start}-{start + len(buffer) - 1}"}
-        if etag:
-            headers["if-match"] = f'"{etag}"'
-        with self._requests.send("GET", key, "read", headers=headers) as answer:
-            came = answer.headers.get("content-range", "")
-            if start and not came.startswith(f"bytes {start}-"):
-                cause = "the service gives no ranges"
-                raise StorageError(
-                    ErrorKind.UNSUPPORTED, RetryClass.NEVER, "read", key.encode(), cause
-                )
-            return answer.read_into(buffer)
-
-    def _empty(self, key: str) -> ObjectStat:
-        found = self.head(key)
-        if found.size:
-            cause = "it was replaced meanwhile"
-            raise StorageError(ErrorKind.STALE, RetryClass.NOW, "read", key.encode(), cause)
-        return found
+    def _asking(self, key: str) -> ranges.Ask:
+        return lambda headers: self._requests.send("GET", key, "read", headers=headers)
 
     def _new_headers(self, metadata: Mapping[str, str]) -> dict[str, str]:
         named = {METADATA_HEADER + name: value for name, value in metadata.items()}
@@ -376,9 +322,4 @@ def _confirm(
     found = md5_of_etag(answer.get("etag", "").strip('"'), answer)
     named = [name for name in sent if name.startswith("x-amz-checksum-")]
     if (found and found != md5) or any(answer.get(n, sent[n]) != sent[n] for n in named):
-        raise _mismatch(deed, key)
-
-
-def _mismatch(deed: str, key: str) -> StorageError:
-    cause = "the checksum is not that of what was sent"
-    return StorageError(ErrorKind.CHECKSUM_MISMATCH, RetryClass.NOW, deed, key.encode(), cause)
+        raise mismatch(deed, key)

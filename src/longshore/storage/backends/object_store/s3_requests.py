@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import zlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Final
 from urllib.parse import urlsplit
 
-from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
+from longshore.domain.errors import StorageError
 from longshore.storage.backends.object_store.client import Data
-from longshore.storage.backends.object_store.http import (
-    Answer,
-    Broken,
-    Connections,
-    Place,
-    TooSlow,
-    Unreachable,
-    host_text,
-    proxy_headers,
-)
+from longshore.storage.backends.object_store.exchange import NO_PAIRS, Exchange, base64_text
+from longshore.storage.backends.object_store.http import Answer, Place, host_text
 from longshore.storage.backends.object_store.s3_answers import refusal
 from longshore.storage.backends.object_store.signing import (
     EMPTY_SHA256,
@@ -30,8 +20,6 @@ from longshore.storage.backends.object_store.signing import (
     path_text,
     query_text,
 )
-
-NO_PAIRS: Final[Mapping[str, str]] = {}
 
 
 class Requests:
@@ -54,15 +42,14 @@ class Requests:
         self._bucket_path = "/"
         if bucket and virtual_hosts:
             self._host = f"{bucket}.{self._host}"
-            self._connections = Connections(_on_host(place, bucket))
+            place = _on_host(place, bucket)
         else:
-            self._connections = Connections(place)
             self._bucket_path = f"/{bucket}/" if bucket else "/"
-        self._extra = proxy_headers(place)
+        self._exchange = Exchange(place, _refuse)
         self._others: dict[str, Requests] = {}
 
     def close(self) -> None:
-        self._connections.close()
+        self._exchange.close()
         for each in self._others.values():
             each.close()
 
@@ -92,28 +79,8 @@ class Requests:
 
         Anything else is raised as StorageError.
         """
-        path = path_text(self._bucket_path + key)
-        now = datetime.fromtimestamp(self._clock(), UTC)
-        payload = UNSIGNED_PAYLOAD if len(body) else EMPTY_SHA256
-        signed = self._signer.sign(
-            method, path, query, {**headers, "host": self._host}, payload, now
-        )
-        target = f"{path}?{query_text(query)}" if query else path
-        try:
-            answer = self._connections.request(method, target, {**signed, **self._extra}, body)
-        except Unreachable as error:
-            raise _unavailable(deed, key, f"{self._host}: {error}") from error
-        except TooSlow as error:
-            raise StorageError(
-                ErrorKind.TIMEOUT, RetryClass.NOW, deed, key.encode(), "no answer in time"
-            ) from error
-        except Broken as error:
-            raise broken(deed, key, str(error)) from error
-        if answer.status < 300:
-            return answer
-        with answer:
-            body = answer.read_error()
-        raise refusal(answer.status, body, deed, key)  # behind the block: the connection is kept
+        target, signed = self._signed(method, key, query, headers, body)
+        return self._exchange.send(method, target, signed, body, deed, key)
 
     def read(
         self,
@@ -126,29 +93,23 @@ class Requests:
         body: Data = b"",
     ) -> tuple[Mapping[str, str], bytes]:
         """Headers and body of the answer, both whole."""
-        try:
-            with self.send(method, key, deed, query=query, headers=headers, body=body) as answer:
-                return answer.headers, answer.read()
-        except TooSlow as error:
-            raise StorageError(
-                ErrorKind.TIMEOUT, RetryClass.NOW, deed, key.encode(), "no answer in time"
-            ) from error
-        except Broken as error:
-            raise broken(deed, key, str(error)) from error
+        target, signed = self._signed(method, key, query, headers, body)
+        return self._exchange.read(method, target, signed, body, deed, key)
 
-
-def broken(deed: str, key: str, cause: str) -> StorageError:
-    """The error for a connection that ended in the middle."""
-    cause = f"the connection ended: {cause}" if cause else "the connection ended"
-    return StorageError(ErrorKind.INPUT_OUTPUT, RetryClass.NOW, deed, key.encode(), cause)
-
-
-def md5_of(data: Data) -> bytes:
-    return hashlib.md5(data, usedforsecurity=False).digest()
-
-
-def base64_text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+    def _signed(
+        self,
+        method: str,
+        key: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: Data,
+    ) -> tuple[str, Mapping[str, str]]:
+        path = path_text(self._bucket_path + key)
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        payload = UNSIGNED_PAYLOAD if len(body) else EMPTY_SHA256
+        named = {**headers, "host": self._host}
+        signed = self._signer.sign(method, path, query, named, payload, now)
+        return (f"{path}?{query_text(query)}" if query else path), signed
 
 
 def checksum_headers(algorithm: str, data: Data) -> dict[str, str]:
@@ -160,8 +121,8 @@ def checksum_headers(algorithm: str, data: Data) -> dict[str, str]:
     return {}
 
 
-def _unavailable(deed: str, key: str, cause: str) -> StorageUnavailable:
-    return StorageUnavailable(ErrorKind.INPUT_OUTPUT, RetryClass.LATER, deed, key.encode(), cause)
+def _refuse(status: int, _: Mapping[str, str], body: bytes, deed: str, key: str) -> StorageError:
+    return refusal(status, body, deed, key)
 
 
 def _on_host(place: Place, bucket: str) -> Place:

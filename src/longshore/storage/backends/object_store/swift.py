@@ -21,6 +21,7 @@ import msgspec
 
 from longshore.domain.cloud import RemoteBucket
 from longshore.domain.errors import ErrorKind, StorageError, StorageUnavailable
+from longshore.storage.backends.object_store import ranges
 from longshore.storage.backends.object_store.client import (
     PLAIN,
     Abilities,
@@ -35,9 +36,6 @@ from longshore.storage.backends.object_store.client import (
 from longshore.storage.backends.object_store.exchange import (
     as_unavailable,
     md5_of,
-    read_first,
-    read_range,
-    whole_range,
 )
 from longshore.storage.backends.object_store.listing import listed_after
 from longshore.storage.backends.object_store.profiles import InvalidSetting, adjusted
@@ -132,30 +130,10 @@ class SwiftClient(ObjectClient):
         return stat_of(key, headers, int(headers.get("content-length", "0")))
 
     def get_range(self, key: str, start: int, end: int, *, etag: str = "") -> Data:
-        def get(buffer: memoryview, offset: int) -> int:
-            headers = {"range": f"bytes={offset}-{offset + len(buffer) - 1}"}
-            if etag:
-                headers["if-match"] = f'"{etag}"'
-            answer = self._requests.send("GET", self._bucket, key, "read", headers=headers)
-            return read_range(answer, buffer, offset, key)
-
-        return whole_range(key, start, end, get)
+        return ranges.get_range(key, start, end, etag, self._asking(key))
 
     def get_first(self, key: str, limit: int) -> tuple[ObjectStat, Data]:
-        headers = {"range": f"bytes=0-{limit - 1}"}
-        try:
-            answer = self._requests.send("GET", self._bucket, key, "read", headers=headers)
-        except StorageError as error:
-            if error.kind is not ErrorKind.STALE:
-                raise
-            return self._empty(key), b""  # no range of an object of no bytes can be had
-        whole, data, filled = read_first(answer, limit)
-        stat = stat_of(key, answer.headers, whole)
-        if filled < len(data):
-            data[filled:] = self.get_range(key, filled, len(data), etag=stat.etag)
-        if stat.md5 and len(data) == whole and md5_of(data) != stat.md5:
-            raise mismatch("read", key)
-        return stat, data
+        return ranges.get_first(self, key, limit, self._asking(key), stat_of)
 
     def put(self, key: str, data: Data, options: PutOptions = PLAIN) -> ObjectStat:
         old = self._segments_of(key)
@@ -258,11 +236,10 @@ class SwiftClient(ObjectClient):
 
     # Inside
 
-    def _empty(self, key: str) -> ObjectStat:
-        found = self.head(key)
-        if found.size:
-            raise replaced("read", key)
-        return found
+    def _asking(self, key: str) -> ranges.Ask:
+        return lambda headers: self._requests.send(
+            "GET", self._bucket, key, "read", headers=headers
+        )
 
     def _put(self, bucket: str, key: str, data: Data, metadata: Mapping[str, str]) -> ObjectStat:
         md5 = md5_of(data)
