@@ -11,13 +11,13 @@ from typing import Any
 import msgspec
 
 from longshore.domain.checksum import ChecksumKind
+from longshore.domain.record import Record
 from longshore.domain.storage import StorageKind, StorageReference, folder_address
 from longshore.domain.task import ConflictResolution
 from longshore.pipeline.messages import (
     CopyReply,
     Destination,
     ExecutionPlan,
-    Record,
     Reply,
     ScanReply,
     Source,

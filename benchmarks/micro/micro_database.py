@@ -17,8 +17,9 @@ from longshore.database.connection import Database, reading, writing
 from longshore.database.tables import execution_files, tasks
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.outcome import Outcome
+from longshore.domain.record import Record
 from longshore.engine.recording import FolderIds, Recorder
-from longshore.pipeline.messages import CopyReply, Record
+from longshore.pipeline.messages import CopyReply
 
 FILES = 1000
 PER_FOLDER = 100

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.outcome import Outcome
+from longshore.domain.record import Record
 from longshore.domain.task import ConflictResolution
 from longshore.native import loops
-from longshore.pipeline.messages import Record
 from tests import fidelity
 from tests.pipelines import Bench
 from tests.trees import describe, grow, staged_left

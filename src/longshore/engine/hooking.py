@@ -11,9 +11,9 @@ from sqlalchemy import Connection, select
 from longshore.database import runs
 from longshore.database.tables import task_metadata
 from longshore.domain import paths
+from longshore.domain.record import Record
 from longshore.engine.ends import CannotStart
 from longshore.hooks import FileResult, FileResults, HookRefused, Hooks, TaskEnd, TaskStart
-from longshore.pipeline.messages import Record
 
 
 def asked_to_start(

@@ -10,13 +10,13 @@ from sqlalchemy import Connection
 
 from longshore.database import catalogue
 from longshore.domain.outcome import Outcome
+from longshore.domain.record import Record
 from longshore.pipeline.messages import (
     CopyGroup,
     CopyWork,
     ExecutionPlan,
     PackedWork,
     PlannedFile,
-    Record,
 )
 from longshore.pipeline.packing import pack_groups
 

@@ -21,15 +21,14 @@ from longshore.domain.checksum import ChecksumKind
 from longshore.domain.entry import Entry
 from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage, show
 from longshore.domain.outcome import PROCESSED, WRITTEN, Outcome
+from longshore.domain.record import PLACES_PER_WORK, Record
 from longshore.domain.storage import StorageKind, StorageReference
 from longshore.domain.task import WorkflowAction
 from longshore.pipeline.messages import (
-    PLACES_PER_WORK,
     Destination,
     ExecutionPlan,
     FoundFolder,
     Listed,
-    Record,
     ReleaseGroup,
 )
 

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, distinct, func, select
 from longshore.database.tables import execution_files
 from longshore.domain.outcome import WRITTEN, Outcome
 from longshore.domain.paths import join
-from longshore.pipeline.messages import PLACES_PER_WORK, ExecutionPlan, Record, ReleaseGroup
+from longshore.domain.record import PLACES_PER_WORK, Record
+from longshore.pipeline.messages import ExecutionPlan, ReleaseGroup
 
 HOLDING = WRITTEN | {Outcome.IDENTICAL}
 """Outcomes after which the destination holds the content of the source."""

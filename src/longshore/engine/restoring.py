@@ -19,6 +19,7 @@ from longshore.database.catalogue import FolderNode, Place
 from longshore.domain import paths
 from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage, show
 from longshore.domain.outcome import Outcome
+from longshore.domain.record import Record
 from longshore.domain.task import WorkflowAction
 from longshore.pipeline.messages import (
     CopyGroup,
@@ -27,7 +28,6 @@ from longshore.pipeline.messages import (
     FoundFolder,
     PackedWork,
     PlannedFile,
-    Record,
     encode,
 )
 from longshore.pipeline.packing import pack_groups

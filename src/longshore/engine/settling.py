@@ -18,6 +18,7 @@ from longshore.database import journal, runs
 from longshore.database.journal import Counters, NewWork, WorkItem, WorkState
 from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage
 from longshore.domain.execution import Event
+from longshore.domain.record import Record
 from longshore.domain.task import WorkflowAction
 from longshore.engine import cache_cleaning, incremental, restoring
 from longshore.engine.executors import Completion, MoverDied
@@ -39,7 +40,6 @@ from longshore.pipeline.messages import (
     PackedWork,
     PartReply,
     PruneReply,
-    Record,
     ReleaseReply,
     ScanReply,
     SpeedReply,

@@ -24,6 +24,7 @@ from longshore.domain.errors import (
     StorageUnavailable,
 )
 from longshore.domain.outcome import Outcome
+from longshore.domain.record import Record
 from longshore.domain.segments import Layout, segment_bytes
 from longshore.pipeline import content, copying, passes
 from longshore.pipeline.content import check_unchanged
@@ -36,7 +37,6 @@ from longshore.pipeline.messages import (
     Lost,
     PackedWork,
     PlannedFile,
-    Record,
     Segments,
     Shared,
     encode,

@@ -12,10 +12,11 @@ from itertools import islice, takewhile
 from longshore import faults
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.entry import Entry, EntryKind
+from longshore.domain.record import Record
 from longshore.domain.segments import SEGMENT_BYTES
 from longshore.pipeline.content import Written
 from longshore.pipeline.keeping import metadata_of, note_lost
-from longshore.pipeline.messages import CopyGroup, CopyMode, PlannedFile, Record
+from longshore.pipeline.messages import CopyGroup, CopyMode, PlannedFile
 from longshore.pipeline.published import OUTCOMES
 from longshore.pipeline.toolbox import Toolbox
 from longshore.pipeline.transfer import Again, Finished, Staged

@@ -23,6 +23,7 @@ from longshore.domain.errors import (
     StorageUnavailable,
 )
 from longshore.domain.outcome import WRITTEN, Outcome
+from longshore.domain.record import Record
 from longshore.domain.task import WorkflowAction
 from longshore.pipeline import big, transfer
 from longshore.pipeline.bulk import BulkStage, open_bulk
@@ -34,7 +35,6 @@ from longshore.pipeline.messages import (
     Lost,
     PackedWork,
     PlannedFile,
-    Record,
 )
 from longshore.pipeline.packing import pack_groups
 from longshore.pipeline.publish import publish_or_again

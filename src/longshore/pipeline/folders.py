@@ -9,6 +9,7 @@ import msgspec
 from longshore.domain import paths
 from longshore.domain.errors import ErrorKind, Side, Stage, StorageError, StorageUnavailable
 from longshore.domain.outcome import Outcome
+from longshore.domain.record import Record
 from longshore.pipeline.copying import lost_storage
 from longshore.pipeline.keeping import keep, original
 from longshore.pipeline.messages import (
@@ -19,7 +20,6 @@ from longshore.pipeline.messages import (
     LookWork,
     Lost,
     PackedWork,
-    Record,
     encode,
 )
 from longshore.pipeline.toolbox import Toolbox, failure_of

@@ -19,6 +19,7 @@ from longshore.domain.errors import (
     StorageUnavailable,
 )
 from longshore.domain.outcome import Outcome
+from longshore.domain.record import Record
 from longshore.domain.task import WorkflowAction
 from longshore.pipeline import crew
 from longshore.pipeline.copying import lost_storage
@@ -30,7 +31,6 @@ from longshore.pipeline.messages import (
     Lost,
     PackedWork,
     PlannedFile,
-    Record,
 )
 from longshore.pipeline.packing import pack_groups
 from longshore.pipeline.passes import PASSES_KEPT

@@ -17,14 +17,10 @@ from longshore.domain import paths
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.entry import Entry
 from longshore.domain.errors import FileFailure, Side
-from longshore.domain.outcome import Outcome
+from longshore.domain.record import Record
 from longshore.domain.segments import SEGMENT_BYTES
 from longshore.domain.storage import StorageAddress, StorageReference
 from longshore.domain.task import ConflictResolution, ProcessingOrder, WorkflowAction
-
-PLACES_PER_WORK = 1 << 24
-"""A record's number is `work id * PLACES_PER_WORK + place`, unique and in the order of the work.
-No work item ever yields as many records: a scan item is split long before."""
 
 
 class WorkKind(IntEnum):
@@ -228,25 +224,6 @@ class LinksWork(msgspec.Struct, frozen=True, array_like=True):
 
 
 # -------------------------------------------------------------------------------- replies
-
-
-class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What became of one file. `path` and `target_path` lie in their storages."""
-
-    place: int
-    source: int
-    folder: bytes
-    entry: Entry
-    outcome: Outcome
-    target_path: bytes
-    xxh3_128: bytes
-    checksum: bytes
-    failure: FileFailure | None
-    callback_id: int  # 0 = none
-    attempts: int
-    finished_ns: int
-    lost: bytes = b""  # what the destination did not keep, as domain.fidelity encodes it
-    share: int = 0  # which of the destination's storages holds it
 
 
 class Lost(msgspec.Struct, frozen=True, array_like=True):

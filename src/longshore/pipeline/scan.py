@@ -29,6 +29,7 @@ from longshore.domain.errors import (
     StorageUnavailable,
 )
 from longshore.domain.outcome import Outcome
+from longshore.domain.record import Record
 from longshore.domain.task import WorkflowAction
 from longshore.hooks import FileRequest, HookFailed
 from longshore.pipeline import links
@@ -39,7 +40,6 @@ from longshore.pipeline.messages import (
     FoundFolder,
     Listed,
     Lost,
-    Record,
     ScanFolder,
     ScanReply,
     ScanWork,

@@ -6,7 +6,8 @@ import msgspec
 
 from longshore.domain.errors import FileFailure
 from longshore.domain.outcome import Outcome
-from longshore.pipeline.messages import CopyGroup, CopyWork, PackedWork, Record
+from longshore.domain.record import Record
+from longshore.pipeline.messages import CopyGroup, CopyWork, PackedWork
 from longshore.pipeline.packing import pack_groups
 
 _decoder = msgspec.msgpack.Decoder(CopyWork)

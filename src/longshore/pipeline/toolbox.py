@@ -13,9 +13,10 @@ from longshore.callbacks import FilterChain
 from longshore.domain.entry import Entry
 from longshore.domain.errors import FileFailure, RetryClass, Side, Stage, StorageError
 from longshore.domain.outcome import Outcome
+from longshore.domain.record import Record
 from longshore.hooks import FileRequest
 from longshore.pipeline.listing import KeptListings
-from longshore.pipeline.messages import CopyGroup, ExecutionPlan, PlannedFile, Record
+from longshore.pipeline.messages import CopyGroup, ExecutionPlan, PlannedFile
 from longshore.storage.handler import TEMPORARY_PREFIX, StorageHandler
 
 BUFFER_BYTES = 4 * 1024 * 1024  # one per mover; larger reads gained nothing on tmpfs and ext4

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from longshore.domain.checksum import ChecksumKind
+from longshore.domain.record import Record
 from longshore.domain.storage import (
     StorageAddress,
     StorageKind,
@@ -26,7 +27,6 @@ from longshore.pipeline.messages import (
     FolderReply,
     FoundFolder,
     PackedWork,
-    Record,
     ScanReply,
     Source,
     WorkKind,

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
+from longshore.domain.record import Record
 from longshore.pipeline.messages import (
     CopyReply,
     ExecutionPlan,
     PartReply,
-    Record,
     ScanReply,
     WorkKind,
     WorkOrder,

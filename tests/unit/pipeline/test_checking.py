@@ -15,12 +15,12 @@ import xxhash
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.errors import ErrorKind
 from longshore.domain.outcome import Outcome
+from longshore.domain.record import Record
 from longshore.domain.task import WorkflowAction
 from longshore.pipeline.messages import (
     ExecutionPlan,
     FileReply,
     PackedWork,
-    Record,
     ScanReply,
     WorkKind,
     WorkOrder,

@@ -10,7 +10,7 @@ import pytest
 
 from longshore.domain.errors import ErrorKind, RetryClass
 from longshore.domain.outcome import Outcome
-from longshore.pipeline.messages import Record
+from longshore.domain.record import Record
 from longshore.storage.handler import TEMPORARY_PREFIX
 from longshore.storage.wrappers.faults import Call, Corrupt, Deed, Effect, Fault, Refuse, Truncate
 from tests.pipelines import Bench
