@@ -1,4 +1,4 @@
-"""Pools of buckets on a server under test, and what lies in the buckets, seen with boto3."""
+"""Pools of buckets on a server under test, and what lies in the buckets."""
 
 from __future__ import annotations
 
@@ -9,14 +9,28 @@ from typing import Any
 
 import httpx
 
-from tests.object_servers.buckets import new_bucket, s3_session
+from tests.object_servers.buckets import new_bucket
+from tests.object_servers.contents import MARKER, Contents, contents_of
 from tests.object_servers.processes import ObjectServer
 from tests.servers import wait_until
 from tests.story import created
 
-MARKER = ".longshore-folder"
-OPTIONS = {"rclone": f"folder_marker={MARKER}"}
-"""rclone serves folders of a file system, which cannot hold an object whose key ends in a slash."""
+OPTIONS = {
+    # It serves folders of a file system, which cannot hold an object whose key ends in a slash.
+    "rclone": f"folder_marker={MARKER}",
+    # The emulator ignores conditions, and bears few connections; the service is better at both.
+    "gcs": "conditional_create=0,requests_maximum=4",
+}
+
+INTERFACES = {"azurite": "azure", "gcs": "gcs", "swift": "swift"}
+"""Which interface of a server is used; S3 for the others."""
+
+PROVIDERS = {
+    "s3": "generic_s3",
+    "azure": "azure",
+    "gcs": "google_cloud_storage",
+    "swift": "openstack_swift",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,58 +40,64 @@ class BucketPool:
     id: int
     connector_id: int
     bucket_id: int
-    bucket: str
-    settings: Mapping[str, str]
+    contents: Contents
+
+    @property
+    def bucket(self) -> str:
+        return self.contents.bucket
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        return self.contents.settings
 
     def objects(self) -> dict[str, bytes]:
-        """The content of every object by its key; markers of folders and the like left out."""
-        s3 = s3_session(self.settings)
-        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
-        keys = [each["Key"] for page in pages for each in page.get("Contents", [])]
-        return {
-            key: s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-            for key in keys
-            if not key.endswith(("/", MARKER))
-        }
+        return self.contents.objects()
 
     def put(self, key: str, content: bytes) -> None:
-        s3_session(self.settings).put_object(Bucket=self.bucket, Key=key, Body=content)
+        self.contents.put(key, content)
 
     def remove(self, key: str) -> None:
-        s3_session(self.settings).delete_object(Bucket=self.bucket, Key=key)
+        self.contents.remove(key)
 
     def metadata(self, key: str) -> dict[str, str]:
-        """By lower-case names: servers differ in how they spell them."""
-        answer = s3_session(self.settings).head_object(Bucket=self.bucket, Key=key)
-        return {name.lower(): value for name, value in answer["Metadata"].items()}
+        return {n: v for n, v in self.contents.metadata(key).items() if not n.startswith(":")}
 
     def unfinished(self) -> list[str]:
-        """Keys of uploads that are not complete, and names of staged files."""
-        s3 = s3_session(self.settings)
-        uploads = s3.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])
-        staged = [key for key in self.objects() if ".longshore-" in key]
-        return [each["Key"] for each in uploads] + staged
+        return self.contents.unfinished()
+
+
+def connector_of(server: ObjectServer, name: str) -> dict[str, Any]:
+    """What declares a connector to the server, as the REST API wants it."""
+    api = INTERFACES.get(server.name, "s3")
+    settings = server.apis[api]
+    return {
+        "name": name,
+        "provider": PROVIDERS[api],
+        "url": settings["endpoint"],
+        "region": settings.get("region"),
+        "access_key": settings["access_key"],
+        "secret_key": settings["secret_key"],
+        "options": OPTIONS.get(server.name),
+    }
 
 
 def add_bucket_pool(
     client: httpx.Client, server: ObjectServer, name: str, kind: str, **connector: Any
 ) -> BucketPool:
     """A new pool over a new, empty bucket of the server; its name begins with `name`."""
-    settings = server.apis["s3"]
     name = f"{name}-{uuid.uuid4().hex[:8]}"
-    bucket = new_bucket(server, "s3")
-    body = {
-        "name": name,
-        "provider": "generic_s3",
-        "url": settings["endpoint"],
-        "region": settings["region"],
-        "access_key": settings["access_key"],
-        "secret_key": settings["secret_key"],
-        "options": OPTIONS.get(server.name),
-        **connector,
-    }
+    body = connector_of(server, name) | connector
     made = created(client.post("/cloud_connectors", json=body))
-    found = synchronized(client, int(made["id"]))
+    return add_pool_of_connector(client, server, int(made["id"]), name, kind)
+
+
+def add_pool_of_connector(
+    client: httpx.Client, server: ObjectServer, connector_id: int, name: str, kind: str
+) -> BucketPool:
+    """A new pool over a new, empty bucket of a connector that there is."""
+    api = INTERFACES.get(server.name, "s3")
+    bucket = new_bucket(server, api)
+    found = synchronized(client, connector_id)
     bucket_id = next(int(each["id"]) for each in found if each["name"] == bucket)
     pool = created(
         client.post(
@@ -85,7 +105,8 @@ def add_bucket_pool(
             json={"name": name, "type": kind, "content": "cloud", "cloud_bucket_ids": [bucket_id]},
         )
     )
-    return BucketPool(int(pool["id"]), int(made["id"]), bucket_id, bucket, settings)
+    contents = contents_of(api, server.apis[api], bucket)
+    return BucketPool(int(pool["id"]), connector_id, bucket_id, contents)
 
 
 def synchronized(client: httpx.Client, connector_id: int) -> list[dict[str, Any]]:

@@ -16,8 +16,10 @@ from tests.servers import Server
 from tests.story import Task, add_copy_task, add_share_pool, created
 from tests.trees import describe, grow
 
-FILES = 60
+FILES = 40
 BIG_BYTES = 20 * 1024 * 1024  # goes in parts
+
+STORES = ["moto", "azurite", "gcs", "swift"]  # one for each interface
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def contents(root: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("at", ["moto", "rclone"])
+@pytest.mark.parametrize("at", [*STORES, "rclone"])
 def test_a_tree_goes_to_a_bucket_and_comes_back_as_it_was(
     client: httpx.Client, cloud: AddPool, source: Path, destination: Path, at: str
 ) -> None:
@@ -98,13 +100,14 @@ def test_a_tree_goes_to_a_bucket_and_comes_back_as_it_was(
     assert describe(destination) == describe(source)
 
 
+@pytest.mark.parametrize("at", STORES)
 def test_what_moved_to_a_bucket_comes_back_to_its_place(
-    client: httpx.Client, cloud: AddPool, source: Path
+    client: httpx.Client, cloud: AddPool, source: Path, at: str
 ) -> None:
     grow(source, FILES)
     before = describe(source)
     live = add_share_pool(client, "live", "primary", source)
-    archive = cloud("offline_archive")
+    archive = cloud("offline_archive", at=at)
     done(add_copy_task(client, live, archive.id, workflow_action="move"))
     assert contents(source) == {}
     assert len(archive.objects()) == FILES
@@ -113,10 +116,11 @@ def test_what_moved_to_a_bucket_comes_back_to_its_place(
     assert describe(source) == before
 
 
+@pytest.mark.parametrize("at", STORES)
 def test_objects_of_others_move_from_a_primary_bucket_to_a_folder(
-    client: httpx.Client, cloud: AddPool, destination: Path
+    client: httpx.Client, cloud: AddPool, destination: Path, at: str
 ) -> None:
-    live = cloud("primary", "live-cloud")
+    live = cloud("primary", "live-cloud", at=at)
     wanted = {"a/b/one.txt": b"1", "a/two": b"22", "ü": b""}
     for key, content in wanted.items():
         live.put(key, content)
@@ -128,38 +132,55 @@ def test_objects_of_others_move_from_a_primary_bucket_to_a_folder(
     assert live.objects() == {}
 
 
-def test_files_go_from_bucket_to_bucket(client: httpx.Client, cloud: AddPool, source: Path) -> None:
+@pytest.mark.parametrize(
+    ("at", "then_at"),
+    [("moto", "rclone"), ("azurite", "swift"), ("swift", "gcs"), ("gcs", "moto")],
+)
+def test_files_go_from_bucket_to_bucket(
+    client: httpx.Client, cloud: AddPool, source: Path, at: str, then_at: str
+) -> None:
     grow(source, FILES)
+    (source / "big.bin").write_bytes(os.urandom(BIG_BYTES))
     live = add_share_pool(client, "live", "primary", source)
-    first, second = cloud("offline_archive"), cloud("offline_archive", at="rclone")
+    first, second = cloud("offline_archive", at=at), cloud("offline_archive", at=then_at)
     done(add_copy_task(client, live, first.id))
     done(add_copy_task(client, first.id, second.id, workflow_type="data_migration"))
+    assert first.unfinished() == second.unfinished() == []
     assert second.objects() == contents(source) == first.objects()
     key = next(iter(contents(source)))
     assert second.metadata(key) == first.metadata(key)
 
 
-def test_an_incremental_backup_writes_what_has_changed(
-    client: httpx.Client, cloud: AddPool, source: Path
+@pytest.mark.parametrize(
+    ("at", "action", "again"),
+    [
+        ("moto", "incremental_backup", 1),
+        ("azurite", "incremental_backup", 1),
+        ("azurite", "full_backup", FILES + 1),
+    ],
+)
+def test_a_backup_writes_what_has_changed_or_all(
+    client: httpx.Client, cloud: AddPool, source: Path, at: str, action: str, again: int
 ) -> None:
     grow(source, FILES)
     live = add_share_pool(client, "live", "primary", source)
-    archive = cloud("offline_archive")
-    task = add_copy_task(
-        client, live, archive.id, workflow_action="incremental_backup", name="nightly"
-    )
+    archive = cloud("offline_archive", at=at)
+    task = add_copy_task(client, live, archive.id, workflow_action=action, name="nightly")
     first = done(task)
     (source / "d000" / "new").write_bytes(b"new")
     second = done(task)
     objects = archive.objects()
     assert objects[f"nightly/{second['id']}/d000/new"] == b"new"
     written = [key for key in objects if key.startswith(f"nightly/{second['id']}/")]
-    assert len(written) == 1
+    assert len(written) == again
     assert len([key for key in objects if key.startswith(f"nightly/{first['id']}/")]) == FILES
 
 
-def test_a_scan_takes_note_of_a_primary_bucket(client: httpx.Client, cloud: AddPool) -> None:
-    live = cloud("primary", "scanned")
+@pytest.mark.parametrize("at", STORES)
+def test_a_scan_takes_note_of_a_primary_bucket(
+    client: httpx.Client, cloud: AddPool, at: str
+) -> None:
+    live = cloud("primary", "scanned", at=at)
     live.put("films/one.mov", b"1" * 1000)
     live.put("films/two.mov", b"2" * 2000)
     task = in_place(client, live.id, workflow_type="maintenance", workflow_action="scan")
@@ -177,10 +198,13 @@ def test_a_scan_takes_note_of_a_primary_bucket(client: httpx.Client, cloud: AddP
     assert shown["state"] == "vanished"
 
 
-def test_erasing_empties_a_bucket(client: httpx.Client, cloud: AddPool, source: Path) -> None:
+@pytest.mark.parametrize("at", STORES)
+def test_erasing_empties_a_bucket(
+    client: httpx.Client, cloud: AddPool, source: Path, at: str
+) -> None:
     grow(source, FILES)
     live = add_share_pool(client, "live", "primary", source)
-    archive = cloud("offline_archive")
+    archive = cloud("offline_archive", at=at)
     done(add_copy_task(client, live, archive.id))
     erase = in_place(client, archive.id, workflow_type="offline_archive", workflow_action="erase")
     done(erase)
@@ -188,8 +212,9 @@ def test_erasing_empties_a_bucket(client: httpx.Client, cloud: AddPool, source: 
     assert outcomes(erase) == {"erased"}
 
 
-def test_the_speed_of_a_bucket_is_measured(client: httpx.Client, cloud: AddPool) -> None:
-    archive = cloud("offline_archive")
+@pytest.mark.parametrize("at", ["moto", "azurite"])
+def test_the_speed_of_a_bucket_is_measured(client: httpx.Client, cloud: AddPool, at: str) -> None:
+    archive = cloud("offline_archive", at=at)
     task = in_place(client, archive.id, workflow_type="maintenance", workflow_action="speedtest")
     assert done(task)["bandwidth"] > 0
     assert archive.objects() == {}
