@@ -48,19 +48,21 @@ def write_file(
     toolbox: Toolbox,
     where: Where,
     *,
+    replace: bool = False,
     unkept: bytes = b"",
 ) -> tuple[StagedFile, Written]:
     """Stage the opened source, verified and with its metadata; the staged file comes back closed.
 
-    `target_name` is the name that it is to be published under, if that is free. `path` is that of
-    the source, for errors; `unkept` is what the source does not bear itself.
+    `target_name` is the name that it is to be published under, if that is free or `replace` says
+    that it need not be. `path` is that of the source, for errors; `unkept` is what the source does
+    not bear itself.
     """
     hasher = Hasher(toolbox.plan.checksum)
     where.side = Side.SOURCE
     attributes = reader.attributes()
     where.side = Side.DESTINATION
     kept = original(entry, attributes, unkept)
-    intent = Intent(target_name, metadata_to_keep(*kept, toolbox))
+    intent = Intent(target_name, metadata_to_keep(*kept, toolbox), replace)
     with folder.stage(temporary, size=entry.size, intent=intent) as file:
         holes = has_holes(entry, source, toolbox)
         copy_range(

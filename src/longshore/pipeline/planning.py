@@ -107,6 +107,11 @@ def by_rule(conflict: ConflictResolution) -> Verdict:
     return CopyMode.OVERWRITE if conflict is ConflictResolution.OVERWRITE else CopyMode.RENAME
 
 
+def replaces(mode: CopyMode, plan: ExecutionPlan) -> bool:
+    """Whether the file is to take the place of whatever has its name by then."""
+    return mode is CopyMode.OVERWRITE or by_rule(plan.conflict) is CopyMode.OVERWRITE
+
+
 def identical(entry: Entry, standing: Entry, resolution: int) -> bool:
     """Same kind, and the same size and time, or the same target of a symbolic link."""
     if entry.kind is not standing.kind:

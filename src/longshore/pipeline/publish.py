@@ -15,7 +15,7 @@ from longshore.domain.errors import (
 )
 from longshore.domain.outcome import Outcome
 from longshore.pipeline.messages import CopyMode
-from longshore.pipeline.planning import by_rule, identical
+from longshore.pipeline.planning import by_rule, identical, replaces
 from longshore.pipeline.published import OUTCOMES, final_names, hash_file, look
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
 from longshore.pipeline.transfer import Again, Finished, Staged
@@ -52,6 +52,9 @@ def publish(staged: Staged, toolbox: Toolbox) -> Finished:
 
 def _publish(staged: Staged, toolbox: Toolbox) -> Finished:
     mode = staged.mode
+    if mode is CopyMode.NEW and _need_not_look(staged, toolbox):
+        staged.file.commit(staged.planned.target_name, replace=True)
+        return _finished(staged, mode, staged.planned.target_name)
     if mode is CopyMode.NEW and not _try_to_commit(staged, staged.planned.target_name):
         # Something has appeared there since the plan was made, or it could not be listed then.
         if _stands_already(staged, toolbox):
@@ -77,6 +80,16 @@ def _publish(staged: Staged, toolbox: Toolbox) -> Finished:
         paths.join(staged.target.path, staged.planned.target_name),
         "every other name for it is taken",
     )
+
+
+def _need_not_look(staged: Staged, toolbox: Toolbox) -> bool:
+    """Whether a file that has appeared since the plan was made is replaced without a word.
+
+    Where no name can be taken by an atomic step, looking for it costs a request and still misses
+    what appears right after. A task that overwrites anyhow does without.
+    """
+    destination = toolbox.destination_of(staged.group.source)
+    return not destination.capabilities.exclusive_create and replaces(staged.mode, toolbox.plan)
 
 
 def _stands_already(staged: Staged, toolbox: Toolbox) -> bool:

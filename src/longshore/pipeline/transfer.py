@@ -21,7 +21,7 @@ from longshore.pipeline.content import Where, Written, write_file
 from longshore.pipeline.hashing import Hasher
 from longshore.pipeline.keeping import keep, without_link
 from longshore.pipeline.messages import CopyGroup, CopyMode, PlannedFile
-from longshore.pipeline.planning import by_rule
+from longshore.pipeline.planning import by_rule, replaces
 from longshore.pipeline.published import Published, find_published, look_first, same_content
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
 from longshore.storage.handler import Folder, Metadata, StagedFile
@@ -168,6 +168,7 @@ def _stage(
             path,
             toolbox,
             where,
+            replace=replaces(planned.mode, toolbox.plan),
             unkept=planned.unkept,
         )
     if links.are_lost(entry, group.source, toolbox):

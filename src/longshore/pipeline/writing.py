@@ -18,6 +18,7 @@ from longshore.pipeline.content import Where
 from longshore.pipeline.keeping import metadata_to_keep, original
 from longshore.pipeline.messages import CopyGroup, PlannedFile, Segments
 from longshore.pipeline.passes import Pass
+from longshore.pipeline.planning import replaces
 from longshore.pipeline.toolbox import Toolbox
 from longshore.storage.handler import Folder, Intent, SourceFile, StagedFile
 
@@ -52,7 +53,11 @@ class Writer:
     ) -> StagedFile:
         """Open the staged file, which every mover of this file writes into."""
         kept = original(source, reader.attributes(), self.planned.unkept)
-        intent = Intent(self.planned.target_name, metadata_to_keep(*kept, self.toolbox))
+        intent = Intent(
+            self.planned.target_name,
+            metadata_to_keep(*kept, self.toolbox),
+            replaces(self.planned.mode, self.toolbox.plan),
+        )
         return target.stage(
             self.temporary_name, size=source.size, resume=resume, intent=intent, token=token
         )

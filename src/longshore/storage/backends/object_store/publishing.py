@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Final
 
 from longshore.domain import paths
@@ -23,7 +24,8 @@ class Publishing:
         self.folder_key = folder_key
         self.path = path
         self._folders: set[str] | None = None  # all there are; None: not known, or too many
-        self._has_looked = False
+        self._names_prepared = 0
+        self._looking = threading.Lock()
 
     def prepare(self, name: bytes, *, replace: bool, looks: bool) -> str:
         """The key for a name that may be published now. Raises `exists`, `is_a_folder`.
@@ -76,9 +78,11 @@ class Publishing:
             self._folders.add(folder_key)
 
     def _is_folder(self, folder_key: str) -> bool:
-        if not self._has_looked:
-            self._has_looked = True
-            self._folders = self._sub_folders()
+        with self._looking:
+            self._names_prepared += 1
+            # A single file asks for its own name: a listing may cost the store more.
+            if self._names_prepared == 2:
+                self._folders = self._sub_folders()
         if self._folders is not None:
             return folder_key in self._folders
         return self._store.is_folder(folder_key)

@@ -66,7 +66,13 @@ class S3Client(ObjectClient):
 
     def check(self, *, writable: bool) -> None:
         try:
-            self._requests.read("GET", "", "look at bucket", query=_listing(limit=1))
+            try:
+                self._requests.read("HEAD", "", "look at bucket")
+            except StorageUnavailable:
+                raise
+            except StorageError:
+                # Its answer has no body; that of a listing says why.
+                self._requests.read("GET", "", "look at bucket", query=_listing(limit=1))
         except StorageError as error:
             raise as_unavailable(error, self._bucket) from error
 
