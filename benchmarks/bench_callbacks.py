@@ -5,8 +5,9 @@
 Measured for every script: the sandbox alone, over ready-made entries of a generated tree, and the
 whole path, where the entries are listed anew by the storage as in a scan, in the same groups. "In
 the path" are the decisions made there, without the listing; what the listing costs without any
-callback stands beside it. Every figure is that of the round in the middle. Exit status 1 when the
-decisions in the path miss a goal.
+callback stands beside it. Every figure is that of the round in the middle. The last column tells
+how fast the machine was meanwhile, by one turn of a loop of plain Python: only runs in which it is
+the same can be compared. Exit status 1 when the decisions in the path miss a goal.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ from longshore.storage.handler import StorageHandler
 
 GROUP_FILES = CHUNK_ENTRIES
 """Files put to a callback at once, as a mover does."""
+
+LOOP_TURNS = 20_000
+"""Turns of the plain loop in every round: about a thousandth of a second."""
 
 FOLDER_FILES = 500
 """Files in one folder of the generated tree."""
@@ -81,6 +85,7 @@ class Result:
     in_path: int
     whole_path: int
     path_without_callback: int
+    loop_turn_nanoseconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,13 +160,14 @@ def _measure(title: str, storage: StorageHandler, rounds: int) -> Result:
     script, goal = SCRIPTS[title]
     groups = list(scan(storage))
     decisions = sum(len(entries) for _, entries in groups)
-    alone, whole = [], []
+    alone, whole, turns = [], [], []
     with FilterChain([(1, script)], task_id=1) as chain:
         chain.decide_folder(*groups[0])
         for _ in range(rounds):
             # In turns, so that a machine which slows down does so for both.
             alone.append(_cost(chain, iter(groups)))
             whole.append(_cost(chain, scan(storage)))
+            turns.append(_loop_turn_seconds())
 
     def rate(seconds: Iterable[float]) -> int:
         return round(decisions / statistics.median(seconds))
@@ -174,6 +180,7 @@ def _measure(title: str, storage: StorageHandler, rounds: int) -> Result:
         in_path=rate(cost.deciding for cost in whole),
         whole_path=rate(cost.deciding + cost.listing for cost in whole),
         path_without_callback=rate(cost.listing for cost in whole),
+        loop_turn_nanoseconds=round(statistics.median(turns) * 1e9, 1),
     )
 
 
@@ -193,6 +200,13 @@ def _cost(chain: FilterChain, groups: Iterator[Group]) -> Cost:
     )
 
 
+def _loop_turn_seconds() -> float:
+    began, total = time.process_time(), 0
+    for number in range(LOOP_TURNS):
+        total += number & 7
+    return (time.process_time() - began) / LOOP_TURNS
+
+
 def _cpu_seconds(pid: int | None) -> float:
     """What the process has computed so far, by the kernel's own account in nanoseconds."""
     return int(Path(f"/proc/{pid}/schedstat").read_text("ascii").split()[0]) / 1e9
@@ -201,11 +215,13 @@ def _cpu_seconds(pid: int | None) -> float:
 def _print_table(results: Sequence[Result]) -> None:
     print("decisions per CPU-second (mover and worker added)")
     columns = ("goal", "alone", "in the path", "whole path")
-    print(f"{'':26}{''.join(f'{name:>12}' for name in columns)}{'path, no callback':>20}")
+    names = "".join(f"{name:>12}" for name in columns)
+    print(f"{'':26}{names}{'path, no callback':>20}{'loop, ns':>10}")
     for result in results:
         print(
             f"{result.script:26}{result.goal:>12,}{result.alone:>12,}"
             f"{result.in_path:>12,}{result.whole_path:>12,}{result.path_without_callback:>20,}"
+            f"{result.loop_turn_nanoseconds:>10}"
         )
 
 

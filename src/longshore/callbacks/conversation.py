@@ -78,19 +78,25 @@ class Conversation:
         count: int,
         collected: Collected,
         on_answers: Callable[[bytes], None],
-    ) -> None:
-        """Send an encoded batch of `count` files; add the answers to `collected` as they come."""
+    ) -> bool:
+        """Send an encoded batch of `count` files; add the answers to `collected` as they come.
+
+        False when the script wants facts that it was not sent: the worker is of no further use.
+        """
         timeout_seconds = self._limits.hard_timeout_seconds
         self._worker.send(frames.BATCH, body, timeout_seconds=timeout_seconds)
         done = 0
         while done < count:
             kind, answer = self._worker.receive(timeout_seconds=timeout_seconds)
+            if kind == frames.MISSING:
+                return False
             codes, trailer = self._checked(kind, answer, done, count)
             self._collect(codes, trailer, done, collected)
             done += len(codes)
             on_answers(codes)
         if self._worker.has_unread:
-            raise _violation("more answers than files")
+            raise violation("more answers than files")
+        return True
 
     def _load(self, script: str, task_id: int) -> None:
         limits = self._limits
@@ -110,13 +116,13 @@ class Conversation:
         if kind == frames.INVALID:
             raise InvalidScriptFound(self._invalid(body))
         if kind != frames.LOADED:
-            raise _violation("an unexpected answer to the script")
+            raise violation("an unexpected answer to the script")
 
     def _invalid(self, body: bytes) -> InvalidScript:
         try:
             invalid = _decode_invalid(body)
         except msgspec.MsgspecError:
-            raise _violation("an unreadable answer to the script") from None
+            raise violation("an unreadable answer to the script") from None
         return InvalidScript(
             message=printable(invalid.message, self._limits.error_text_characters),
             line=_line(invalid.line),
@@ -128,17 +134,17 @@ class Conversation:
     ) -> tuple[bytes, messages.Trailer]:
         head = frames.ANSWERS_HEAD
         if kind != frames.ANSWERS or len(body) < head.size:
-            raise _violation("an unexpected kind of frame")
+            raise violation("an unexpected kind of frame")
         first, length = head.unpack_from(body)
         codes = body[head.size : head.size + length]
         if first != done or not 1 <= length <= count - done or len(codes) != length:
-            raise _violation("answers out of step")
+            raise violation("answers out of step")
         if codes.translate(None, _ANSWER_CODES):
-            raise _violation("an unknown answer")
+            raise violation("an unknown answer")
         try:
             trailer = _decode_trailer(body[head.size + length :])
         except msgspec.MsgspecError:
-            raise _violation("an unreadable list of failures") from None
+            raise violation("an unreadable list of failures") from None
         return codes, trailer
 
     def _collect(
@@ -153,7 +159,7 @@ class Conversation:
             for failure in trailer.failures
         }
         if failures.keys() != _without_decision(codes, first):
-            raise _violation("failures that do not fit the answers")
+            raise violation("failures that do not fit the answers")
         collected.answers += codes
         collected.failures.update(failures)
         self._collect_log(trailer, collected)
@@ -185,5 +191,6 @@ def _line(number: int) -> int | None:
     return number if 0 < number < 1 << 31 else None
 
 
-def _violation(what: str) -> WorkerLost:
+def violation(what: str) -> WorkerLost:
+    """The loss of a worker that said something no honest worker says."""
     return WorkerLost(f"it broke the protocol: {what}")

@@ -13,11 +13,11 @@ from typing import Self
 
 from longshore.domain.entry import Entry
 
-from .conversation import Collected, Conversation, InvalidScriptFound
+from .conversation import Collected, Conversation, InvalidScriptFound, violation
 from .errors import CallbackGaveUp, WorkerLost
 from .language import language_of
 from .limits import DEFAULT_LIMITS, Limits
-from .question import Question
+from .question import ALL_FACTS, CannotBeSent, Question, named_facts
 from .values import Answer, Decisions, FileInfo, Usage
 
 
@@ -32,6 +32,7 @@ class CallbackFilter:
     def __init__(self, script: str, *, task_id: int, limits: Limits = DEFAULT_LIMITS) -> None:
         self._script, self._task_id, self._limits = script, task_id, limits
         self._language = language_of(script)
+        self._facts = named_facts(script)
         self._conversation: Conversation | None = None
         self._gave_up: str | None = None
         self._files, self._seconds, self._deaths, self._log_lines = 0, 0.0, 0, 0
@@ -98,10 +99,19 @@ class CallbackFilter:
         self.close()
 
     def _decide_group(self, question: Question, collected: Collected) -> None:
-        body = self._encoded(question)
-        if body is not None:
-            self._decide_encoded(question, body, collected)
-        elif len(question) > 1:
+        try:
+            body = self._encoded(question)
+        except CannotBeSent:
+            self._decide_halves(question, collected)
+            return
+        first = len(collected.answers)
+        if not self._decide_encoded(question, body, collected):
+            self._facts = ALL_FACTS
+            self.close()
+            self._decide_group(question.part(len(collected.answers) - first), collected)
+
+    def _decide_halves(self, question: Question, collected: Collected) -> None:
+        if len(question) > 1:
             half = len(question) // 2
             self._decide_group(question.part(0, half), collected)
             self._decide_group(question.part(half), collected)
@@ -111,36 +121,42 @@ class CallbackFilter:
                 "the file's facts are not Unicode, too long or out of range",
             )
 
-    def _encoded(self, question: Question) -> bytes | None:
-        try:
-            body = question.encoded(self._limits.answer_frame_files)
-        except (UnicodeEncodeError, OverflowError):
-            return None
-        return body if len(body) <= self._limits.request_frame_bytes else None
+    def _encoded(self, question: Question, *, is_isolating: bool = False) -> bytes:
+        return question.encoded(
+            self._facts,
+            group_files=1 if is_isolating else self._limits.answer_frame_files,
+            bytes_maximum=self._limits.request_frame_bytes,
+        )
 
-    def _decide_encoded(self, question: Question, body: bytes, collected: Collected) -> None:
+    def _decide_encoded(self, question: Question, body: bytes, collected: Collected) -> bool:
+        """Return False when the script wants facts for the next file that it was not sent."""
         first = len(collected.answers)
-        isolating = False
+        is_isolating = False
         while (done := len(collected.answers) - first) < len(question):
             try:
-                self._ask(body, len(question) - done, collected)
+                if not self._ask(body, len(question) - done, collected):
+                    return False
             except WorkerLost as loss:
-                if isolating:
+                if is_isolating:
                     self._blame(loss, collected)
-                isolating = not isolating
+                is_isolating = not is_isolating
                 remaining = question.part(len(collected.answers) - first)
-                body = remaining.encoded(1 if isolating else self._limits.answer_frame_files)
+                body = self._encoded(remaining, is_isolating=is_isolating)
+        return True
 
-    def _ask(self, body: bytes, count: int, collected: Collected) -> None:
+    def _ask(self, body: bytes, count: int, collected: Collected) -> bool:
         self._since = time.monotonic()
         try:
-            self._loaded().ask(body, count, collected, self._account)
+            is_answered = self._loaded().ask(body, count, collected, self._account)
+            if not is_answered and self._facts == ALL_FACTS:
+                raise violation("a request for facts that it has")
         except BaseException:
             # Whatever interrupted it, answers to this question may still be under way.
             self.close()
             raise
         finally:
             self._add_time()
+        return is_answered
 
     def _loaded(self) -> Conversation:
         if self._conversation is None:

@@ -1,6 +1,10 @@
-"""What is put to a script at once: the files of one folder, or files from anywhere."""
+"""What is put to a script at once: the files of one folder, or files from anywhere.
 
-from collections.abc import Mapping, Sequence
+Only the facts that a script names are sent: to encode and decode all of them for each of a hundred
+million files would cost more than a simple script's decision.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -8,17 +12,41 @@ import msgspec
 from longshore.domain.entry import Entry, kind_of_mode
 
 from .values import FileInfo
+from .worker.messages import FACTS, NAME_END, Batch
+
+ALL_FACTS = frozenset(FACTS)
+
+_NUMBERS: dict[str, Callable[[Sequence[Entry]], list[int]]] = {
+    "mode": lambda entries: [entry.mode for entry in entries],
+    "uid": lambda entries: [entry.uid for entry in entries],
+    "gid": lambda entries: [entry.gid for entry in entries],
+    "size": lambda entries: [entry.size for entry in entries],
+    "atime": lambda entries: [entry.atime_ns for entry in entries],
+    "mtime": lambda entries: [entry.mtime_ns for entry in entries],
+    "ctime": lambda entries: [entry.ctime_ns for entry in entries],
+}
 
 _encode = msgspec.msgpack.Encoder().encode
+
+
+class CannotBeSent(Exception):
+    """Some file's facts fit into no message, or those of all together not into this one."""
+
+
+def named_facts(script: str) -> frozenset[str]:
+    """The facts a script's text speaks of, in either language; more than it uses does no harm.
+
+    A script that asks for another one all the same (by a name it puts together) gets all of them.
+    """
+    text = script.lower()
+    return frozenset(fact for fact in FACTS if fact in text)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """Files in the order of their answers.
 
-    The entries go to the worker as the storage has listed them: a value made for each of a hundred
-    million files would cost as much as the script's decision. `prefix` and an entry's name are the
-    path of its file.
+    `prefix` and an entry's name are the path of its file.
     """
 
     prefix: bytes
@@ -53,9 +81,32 @@ class Question:
         entries = [self.entries[index] for index in indexes]
         return Question(self.prefix, entries, self._metadata_of(indexes) if self.metadata else {})
 
-    def encoded(self, group_files: int) -> bytes:
-        """The body of a BATCH; UnicodeEncodeError or OverflowError where msgpack cannot."""
-        return _encode((group_files, self.prefix, self.entries, self.metadata))
+    def encoded(self, facts: Collection[str], *, group_files: int, bytes_maximum: int) -> bytes:
+        """The body of a BATCH with these facts; CannotBeSent where that is not possible."""
+        if len(self) > 1 and len(self) * len(self.prefix) > bytes_maximum:
+            raise CannotBeSent  # the worker puts the prefix before every name
+        batch = Batch(
+            files=len(self),
+            group_files=group_files,
+            prefix=self.prefix,
+            names=self._names() if "path" in facts else None,
+            numbers={name: of(self.entries) for name, of in _NUMBERS.items() if name in facts},
+            metadata=dict(self.metadata) if "metadata" in facts else None,
+        )
+        try:
+            body = _encode(batch)
+        except (UnicodeEncodeError, OverflowError):
+            raise CannotBeSent from None
+        if len(body) > bytes_maximum:
+            raise CannotBeSent
+        return body
+
+    def _names(self) -> bytes:
+        names = NAME_END.join([entry.name for entry in self.entries])
+        is_clear = names.count(NAME_END) == len(self) - 1 and NAME_END not in self.prefix
+        if len(self) > 1 and not is_clear:
+            raise CannotBeSent
+        return names
 
     def _metadata_of(self, indexes: Sequence[int]) -> dict[int, dict[str, str]]:
         places = {new: old for new, old in enumerate(indexes) if old in self.metadata}

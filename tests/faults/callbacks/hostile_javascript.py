@@ -20,6 +20,7 @@ SILENT = r"gave no answer for"
 # QuickJS throws null where no memory is left for the error itself.
 NO_MEMORY = r"^null$|out of memory|invalid|lost its worker|took longer than"
 LOST = r"lost its worker"
+VIOLATION = r"broke the protocol"
 NOT_BOOLEAN = r"must return true or false, not "
 
 
@@ -162,6 +163,25 @@ PRELUDE = [
         "return utils.getNodeInfo({ index: 1 }).getPath()",
         FAILS,
         r"^TypeError",
+    ),
+    at_evil(
+        "want-of-facts-for-ever",
+        "req.batch.size = null; utils.getNodeInfo(req)['getS' + 'ize']();"
+        " req.batch.size = null; return utils.getNodeInfo(req)['getS' + 'ize']() >= 0",
+        FAILS,
+        VIOLATION,
+    ),
+    at_evil(
+        "swallowed-want-of-facts",
+        "try { utils.getNodeInfo(req)['getS' + 'ize'](); } catch (e) { } for (;;);",
+        TIMES_OUT,
+        SLOW,
+    ),
+    at_evil(
+        "columns-taken-away",
+        "req.batch.texts = null; return utils.getNodeInfo(req)['getS' + 'ize']() > 0",
+        FAILS,
+        "^TypeError",
     ),
     at_evil("no-request", "return utils.getNodeInfo()", FAILS, r"^TypeError"),
 ]

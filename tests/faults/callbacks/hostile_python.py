@@ -330,6 +330,42 @@ FORGERIES = [
         FAILS,
         r"lost its worker",
     ),
+    at_evil(
+        "forged-want-of-facts",
+        "steal('worker.frames').frames.send(17, b'')\nreturn True",
+        FAILS,
+        VIOLATION,
+    ),
+    at_evil(
+        "leaves-for-want-of-facts",
+        "steal('worker.frames').frames.leave_for_want_of_facts()",
+        FAILS,
+        VIOLATION,
+    ),
+    at_evil(
+        "swallows-the-want-of-facts",
+        """
+        steal('os')._exit = lambda status: None
+        try:
+            getattr(utils.get_node_info(req), 'si' 'ze')
+        except BaseException:
+            pass
+        while True: pass
+        """,
+        TIMES_OUT,
+        SLOW,
+    ),
+    at_evil(
+        "makes-facts-missing",
+        """
+        info = utils.get_node_info(req)
+        missing = property(lambda _: steal('worker.frames').frames.leave_for_want_of_facts())
+        type(info).path = missing
+        return info.path
+        """,
+        FAILS,
+        VIOLATION,
+    ),
     at_evil("leave-by-exception", "raise SystemExit('enough')", FAILS, r"^SystemExit: enough"),
 ]
 

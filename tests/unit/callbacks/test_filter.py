@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from longshore.callbacks import (
     Limits,
 )
 from longshore.callbacks.conversation import Conversation
+from longshore.domain.entry import Entry, EntryKind
 from tests.javascript import needs_javascript
 
 from .examples import QUICK, file
@@ -93,17 +95,89 @@ def test_slow_files_that_stay_within_their_time_are_all_answered() -> None:
             assert callback.usage.seconds > 1.4
 
 
-def test_a_file_whose_facts_cannot_be_sent_fails_alone() -> None:
+def with_odd_facts() -> list[FileInfo]:
     files = numbered(10)
-    files[1] = file(mtime=10**12)
-    files[3] = file(metadata={"broken": "\udcff"})
-    files[6] = file(metadata={"long": "x" * (5 << 20)})
-    with CallbackFilter(EVEN, task_id=1, limits=QUICK) as callback:
-        decisions = callback.decide(files)
+    files[1] = file(size=1, mtime=10**12)
+    files[3] = file(size=3, metadata={"broken": "\udcff"})
+    files[6] = file(size=6, metadata={"long": "x" * (5 << 20)})
+    return files
+
+
+EVEN_BY_OTHER_NAME = EVEN.replace(".size", ".__getattribute__('si' 'ze')")
+
+
+@pytest.mark.parametrize("script", [f"# mtime, metadata\n{EVEN}", EVEN_BY_OTHER_NAME])
+def test_a_file_whose_facts_cannot_be_sent_fails_alone(script: str) -> None:
+    with CallbackFilter(script, task_id=1, limits=QUICK) as callback:
+        decisions = callback.decide(with_odd_facts())
     expected = bytearray((number + 1) % 2 for number in range(10))
     expected[1] = expected[3] = expected[6] = Answer.ERROR
     assert decisions.answers == expected
     assert decisions.failures.keys() == {1, 3, 6}
+
+
+def test_facts_that_a_script_does_not_name_cannot_fail_a_file() -> None:
+    with CallbackFilter(EVEN, task_id=1, limits=QUICK) as callback:
+        decisions = callback.decide(with_odd_facts())
+    assert decisions.answers == bytes((number + 1) % 2 for number in range(10))
+
+
+@pytest.mark.parametrize("number", [0, 7, 600, 1234])
+@pytest.mark.parametrize("language", ["python", pytest.param("javascript", marks=needs_javascript)])
+def test_a_fact_asked_for_by_a_name_put_together_is_sent_after_all(
+    language: str, number: int
+) -> None:
+    script = {
+        "python": f"""
+import utils
+def run(req):
+    info = utils.get_node_info(req)
+    size = int(info.path[-4:])
+    print("asked")
+    try:
+        return size != {number} or getattr(info, "mo" "de") == 33188
+    except BaseException:
+        return False
+""",
+        "javascript": f"""// js
+function run(req) {{
+  const info = utils.getNodeInfo(req);
+  const size = +info.getPath().slice(-4);
+  print('asked');
+  try {{ return size !== {number} || info['getM' + 'ode']() === 33188; }} catch (e) {{ }}
+  return false;
+}}
+""",
+    }[language]
+    files = [file(b"/file-%04d" % number) for number in range(1300)]
+    with CallbackFilter(script, task_id=1, limits=replace(QUICK, log_lines=2000)) as callback:
+        decisions = callback.decide(files)
+        worker = callback.worker_pid
+        assert decisions.answers == bytes((Answer.ACCEPTED,)) * 1300
+        assert decisions.log_lines == ("asked",) * 1300
+        assert set(callback.decide(files).answers) == {Answer.ACCEPTED}
+        assert callback.usage.deaths == 0
+        assert callback.worker_pid == worker
+
+
+def test_a_remembered_file_keeps_its_facts() -> None:
+    script = (
+        "import utils\nfirst = None\ndef run(req):\n    global first\n"
+        "    first = first or utils.get_node_info(req)\n"
+        "    return (first.path, first.size, first.mtime.seconds) == ('/first', 7, 8)\n"
+    )
+    with CallbackFilter(script, task_id=1, limits=QUICK) as callback:
+        first = callback.decide([file(b"/first", size=7, mtime=8), file(b"/second")])
+        assert list(first.answers) == [Answer.ACCEPTED] * 2
+        assert list(callback.decide([file(b"/third", size=9)]).answers) == [Answer.ACCEPTED]
+
+
+def test_a_prefix_too_long_for_all_names_is_sent_with_fewer_of_them() -> None:
+    script = "import utils\ndef run(req): return len(utils.get_node_info(req).path) == 60003\n"
+    entries = [Entry(b"a", EntryKind.FILE, 1, 0, 0, 0, 0, 0, 0)] * 200
+    with CallbackFilter(script, task_id=1, limits=QUICK) as callback:
+        decisions = callback.decide_folder(b"x" * 60000, entries)
+    assert decisions.answers == bytes((Answer.ACCEPTED,)) * 200
 
 
 def test_an_interrupted_question_leaves_no_answer_to_the_next(

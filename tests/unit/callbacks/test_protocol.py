@@ -128,6 +128,7 @@ def test_an_odd_reply_to_the_script_gives_it_up(say: Speaker, reply: bytes) -> N
         answers(0, b"\1\1", b""),
         frame(frames.ANSWERS, b"abc"),
         frame(frames.LOADED, b""),
+        frame(frames.MISSING, b""),
         answers(0, b"\1\1") + b"\0",
     ],
 )

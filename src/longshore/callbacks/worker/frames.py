@@ -5,11 +5,12 @@ Bodies are msgpack of fixed types, except REFUSED, which must work before msgspe
 
     mover -> worker   LOAD or PROBE once, then BATCH for every group of files
     worker -> mover   READY or REFUSED once, then PROBED, LOADED or INVALID, then ANSWERS
+                      or, as its last word, MISSING: the script wants facts it was not sent
 """
 
 import os
 import struct
-from typing import Final
+from typing import Final, NoReturn
 
 HEADER: Final = struct.Struct("<IB")
 ANSWERS_HEAD: Final = struct.Struct("<II")
@@ -28,6 +29,7 @@ PROBED: Final = 13
 LOADED: Final = 14
 INVALID: Final = 15
 ANSWERS: Final = 16
+MISSING: Final = 17
 
 # The answer codes of one file; `longshore.callbacks.Answer` gives them their public names.
 ANSWER_REFUSED: Final = 0
@@ -44,6 +46,12 @@ def send(kind: int, body: bytes) -> None:
     data = HEADER.pack(len(body), kind) + body
     while data:
         data = data[os.write(ANSWER_FD, data) :]
+
+
+def leave_for_want_of_facts() -> NoReturn:
+    """Say that the script wants facts it was not sent; a new worker will get all of them."""
+    send(MISSING, b"")
+    os._exit(0)
 
 
 def receive() -> tuple[int, bytes]:

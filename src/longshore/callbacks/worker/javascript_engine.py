@@ -7,6 +7,7 @@ time limit (computing time of one slice) means one file.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 import _quickjs  # type: ignore[import-not-found]
@@ -15,7 +16,6 @@ import msgspec
 from . import frames, messages
 from .main import InvalidScriptError
 from .prelude import PRELUDE
-from .request import Batch
 
 SLICES_PER_TIMEOUT: Final = 4
 """One call into QuickJS begins no further file after this part of the soft time-out."""
@@ -26,20 +26,24 @@ _NANOSECONDS_PER_MICROSECOND: Final = 1000
 
 
 class _Outcome(msgspec.Struct, array_like=True):
-    """What one slice did: a digit per file, the failures, the log, and whether a file is open."""
+    """What one slice did: a digit per file, the failures, the log, and how it ended.
+
+    `busy` when a file is open, `missing` when the script wants facts that were not sent.
+    """
 
     codes: str
     failures: list[messages.Failure]
     log_lines: list[str]
     log_truncated: bool
     busy: bool
+    missing: bool
 
 
 class JavaScriptEngine:
     """The engine of `Language.JAVASCRIPT`."""
 
     def __init__(self) -> None:
-        self._decode = msgspec.msgpack.Decoder(Batch).decode
+        self._decode = msgspec.msgpack.Decoder(messages.Batch).decode
         self._encode = msgspec.msgpack.Encoder().encode
         self._json = msgspec.json.Encoder().encode
         self._outcome = msgspec.json.Decoder(_Outcome).decode
@@ -63,11 +67,13 @@ class JavaScriptEngine:
     def decide(self, body: bytes) -> None:
         """Ask the script about every file of the batch."""
         batch = self._decode(body)
-        count = len(batch.nodes)
-        self._feed(*(self._json(column).decode() for column in _columns(batch)))
+        self._feed(*map(self._text, _columns(batch)))
         done = 0
-        while done < count:
-            done += self._decide_group(done, min(done + batch.group_files, count))
+        while done < batch.files:
+            done += self._decide_group(done, min(done + batch.group_files, batch.files))
+
+    def _text(self, column: object) -> str | None:
+        return None if column is None else self._json(column).decode()
 
     def _load_run(self, context: Any, script: str) -> Any:
         if "\0" in script:
@@ -90,6 +96,8 @@ class JavaScriptEngine:
         except self._failed as error:  # out of time or memory: what JavaScript itself cannot catch
             stopped = error
         outcome = self._outcome(self._take())
+        if outcome.missing:
+            frames.leave_for_want_of_facts()
         codes = outcome.codes.encode("ascii").translate(_CODES)
         failures = [failure for failure in outcome.failures if failure.index < first + len(codes)]
         if stopped is not None and outcome.busy and first + len(codes) < end:
@@ -115,20 +123,15 @@ def _take_functions(context: Any) -> list[Any]:
     return functions
 
 
-def _columns(batch: Batch) -> tuple[object, ...]:
-    """The facts of all files, one column after the other, in the order of the prelude."""
-    prefix, nodes = batch.prefix, batch.nodes
-    return (
-        [(prefix + node._name).decode("utf-8", "replace") for node in nodes],
-        [node.mode for node in nodes],
-        [node.uid for node in nodes],
-        [node.gid for node in nodes],
-        [node.size for node in nodes],
-        [node.atime_ns // _NANOSECONDS_PER_MICROSECOND for node in nodes],
-        [node.mtime_ns // _NANOSECONDS_PER_MICROSECOND for node in nodes],
-        [node.ctime_ns // _NANOSECONDS_PER_MICROSECOND for node in nodes],
-        batch.metadata,
-    )
+def _columns(batch: messages.Batch) -> Iterator[object]:
+    """The facts in the order of `messages.FACTS`, times in microseconds; None was not sent."""
+    yield batch.paths("replace")
+    for name in messages.NUMBERS:
+        numbers = batch.numbers.get(name)
+        if numbers is not None and name in messages.TIMES:
+            numbers = [number // _NANOSECONDS_PER_MICROSECOND for number in numbers]
+        yield numbers
+    yield batch.metadata
 
 
 def _described(error: Exception, characters: int) -> tuple[str, int]:

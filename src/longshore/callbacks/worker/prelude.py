@@ -14,7 +14,7 @@ _SOURCE: Final = r"""
   const parse = JSON.parse, stringify = JSON.stringify, text = String, now = Date.now;
   const DateClass = Date, MapClass = Map, floor = Math.floor;
   let batch = null, taskId = 0, lineLimit = 0, lineCharacters = 0, textCharacters = 0;
-  let run = null, codes = '', failures = [], at = 0, busy = false;
+  let run = null, codes = '', failures = [], at = 0, last = 0, busy = false, missing = false;
   let lines = [], linesLeft = 0, truncated = false;
 
   class Timestamp {
@@ -25,28 +25,40 @@ _SOURCE: Final = r"""
     ToDatetime() { return this.toDate(); }
   }
   class Batch {
-    constructor(columns) { this.texts = columns; this.columns = []; }
-    column(number) {
-      const column = this.columns[number];
-      return column === undefined ? this.read(number) : column;
+    constructor(texts) {
+      this.texts = texts;
+      this.path = this.mode = this.uid = this.gid = this.size = null;
+      this.atime = this.mtime = this.ctime = this.metadata = null;
     }
-    read(number) {
-      const column = this.columns[number] = parse(this.texts[number]);
+    read(number, fact) {
+      if (this.texts[number] === null) {
+        missing = true; last = 0;  // whatever the script makes of it, no answer counts any more
+        throw null;
+      }
+      const column = this[fact] = parse(this.texts[number]);
       this.texts[number] = null;
       return column;
     }
   }
   class NodeInfo {
-    constructor(request) { this.batch = request.batch; this.index = request.index; }
-    getPath() { return this.batch.column(0)[this.index]; }
-    getMode() { return this.batch.column(1)[this.index]; }
-    getUid() { return this.batch.column(2)[this.index]; }
-    getGid() { return this.batch.column(3)[this.index]; }
-    getSize() { return this.batch.column(4)[this.index]; }
-    getAtime() { return new Timestamp(this.batch.column(5)[this.index]); }
-    getMtime() { return new Timestamp(this.batch.column(6)[this.index]); }
-    getCtime() { return new Timestamp(this.batch.column(7)[this.index]); }
-    getMetadata() { return this.batch.column(8)[this.index] || {}; }
+    constructor(batch, index) { this.batch = batch; this.index = index; }
+    getPath() { return (this.batch.path || this.batch.read(0, 'path'))[this.index]; }
+    getMode() { return (this.batch.mode || this.batch.read(1, 'mode'))[this.index]; }
+    getUid() { return (this.batch.uid || this.batch.read(2, 'uid'))[this.index]; }
+    getGid() { return (this.batch.gid || this.batch.read(3, 'gid'))[this.index]; }
+    getSize() { return (this.batch.size || this.batch.read(4, 'size'))[this.index]; }
+    getAtime() {
+      return new Timestamp((this.batch.atime || this.batch.read(5, 'atime'))[this.index]);
+    }
+    getMtime() {
+      return new Timestamp((this.batch.mtime || this.batch.read(6, 'mtime'))[this.index]);
+    }
+    getCtime() {
+      return new Timestamp((this.batch.ctime || this.batch.read(7, 'ctime'))[this.index]);
+    }
+    getMetadata() {
+      return (this.batch.metadata || this.batch.read(8, 'metadata'))[this.index] || {};
+    }
     getMetadataMap() { return new MapClass(Object.entries(this.getMetadata())); }
   }
   class Request {
@@ -85,7 +97,7 @@ _SOURCE: Final = r"""
     }
   }
 
-  global.utils = Object.freeze({ getNodeInfo: request => new NodeInfo(request) });
+  global.utils = Object.freeze({ getNodeInfo: req => new NodeInfo(req.batch, req.index) });
   global.print = log;
   global.console = Object.freeze({ log, info: log, warn: log, error: log, debug: log });
   global.__longshore = [
@@ -98,9 +110,9 @@ _SOURCE: Final = r"""
       batch = new Batch(columns); linesLeft = lineLimit - lines.length; truncated = false;
     },
     (first, end, sliceMilliseconds) => {
-      codes = ''; failures = []; busy = false;
+      codes = ''; failures = []; busy = missing = false; last = end;
       const until = now() + sliceMilliseconds;
-      for (at = first; at < end; at++) {
+      for (at = first; at < last; at++) {
         if (at > first && now() > until) break;
         busy = true;
         try { decide(run(new Request(batch, at))); } catch (error) { fail(error); }
@@ -108,7 +120,7 @@ _SOURCE: Final = r"""
       }
     },
     () => {
-      const outcome = stringify([codes, failures, lines, truncated, busy]);
+      const outcome = stringify([codes, failures, lines, truncated, busy, missing]);
       lines = [];
       return outcome;
     },

@@ -24,7 +24,7 @@ import msgspec
 from . import frames, messages, modules
 from .main import InvalidScriptError
 from .output import BoundedOutput
-from .request import Batch, NodeInfo, Request, utils_module
+from .request import NodeInfo, Request, nodes, utils_module
 
 SCRIPT_NAME: Final = "<callback>"
 NAMESPACE_NAME: Final = "callback"
@@ -54,7 +54,7 @@ class PythonEngine:
     def __init__(self) -> None:
         modules.warm_up()
         self._run: Run = lambda _: None
-        self._decode = msgspec.msgpack.Decoder(Batch).decode
+        self._decode = msgspec.msgpack.Decoder(messages.Batch).decode
         self._encode = msgspec.msgpack.Encoder().encode
         self._codes = bytearray()
         self._group: list[NodeInfo] = []
@@ -77,14 +77,14 @@ class PythonEngine:
     def decide(self, body: bytes) -> None:
         """Ask the script about every file of the batch."""
         batch = self._decode(body)
-        nodes = batch.complete()
+        files = nodes(batch)
         self._output.start_batch()
         done = 0
         with self._watch.watching():
-            while done < len(nodes):
-                self._group = nodes[done : done + batch.group_files]
+            while done < len(files):
+                self._group = files[done : done + batch.group_files]
                 self._watch.armed = True
-                failures = self._decide_group(done, batch.prefix)
+                failures = self._decide_group(done)
                 self._watch.armed = False
                 self._send(done, failures)
                 done += len(self._codes)
@@ -92,14 +92,13 @@ class PythonEngine:
     def _cut_group(self) -> None:
         del self._group[len(self._codes) + 1 :]
 
-    def _decide_group(self, first: int, prefix: bytes) -> list[messages.Failure]:
+    def _decide_group(self, first: int) -> list[messages.Failure]:
         codes, failures, run = self._codes, list[messages.Failure](), self._run
         del codes[:]
         add = codes.append
-        for node in self._group:
-            node._prefix = prefix
+        for request in map(Request, self._group):
             try:
-                answer = run(Request(node))
+                answer = run(request)
                 if answer is True:
                     add(frames.ANSWER_ACCEPTED)
                 elif answer is False:
