@@ -12,6 +12,7 @@ import pytest
 
 from tests.clouds import BucketPool, add_bucket_pool
 from tests.faults.test_kill_and_resume import SMALL_STEPS, VICTIMS, processed
+from tests.object_servers.forwarding import Gate, forwarding
 from tests.object_servers.processes import ObjectServer
 from tests.servers import Server, wait_until
 from tests.story import Task, add_copy_task, add_share_pool
@@ -21,6 +22,9 @@ FILES = 400
 FILE_BYTES_MAXIMUM = 40_000
 BIG_BYTES = 20 * 1024 * 1024  # several parts
 KILLS = ("mover", "controller", "server", "mover")
+PART_BYTES = 8 * 1024 * 1024  # what multipart.part_bytes gives for such a size
+PARTS = 5
+PARTS_BEFORE = 2  # that the store has when the process is killed
 STEPS = {**SMALL_STEPS, "LONGSHORE_BATCH_FILES_MAXIMUM": "30"}
 
 
@@ -53,7 +57,7 @@ def contents(root: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("at", ["rclone", "moto"])
+@pytest.mark.parametrize("at", ["rclone", "azurite"])
 def test_a_bucket_gets_and_gives_every_file_once_whatever_is_killed(
     tmp_path: Path,
     source: Path,
@@ -100,3 +104,48 @@ def start(task: Task) -> int:
 def check_bucket(archive: BucketPool, wanted: dict[str, bytes]) -> None:
     assert archive.objects() == wanted
     assert archive.unfinished() == []
+
+
+@pytest.mark.parametrize(
+    ("at", "part", "victim", "segment_bytes"),
+    [
+        ("moto", ("PUT", "partNumber="), "mover", 64 * 1024 * 1024),  # nothing is in the journal
+        ("moto", ("PUT", "partNumber="), "server", PART_BYTES),  # parts are work of their own
+        ("azurite", ("PUT", "comp=block&"), "mover", 64 * 1024 * 1024),
+        ("azurite", ("PUT", "comp=block&"), "controller", PART_BYTES),
+    ],
+)
+def test_parts_that_the_store_has_are_not_sent_again(
+    tmp_path: Path,
+    source: Path,
+    object_server: Callable[[str], ObjectServer],
+    at: str,
+    part: tuple[str, str],
+    victim: str,
+    segment_bytes: int,
+) -> None:
+    (source / "big.bin").write_bytes(os.urandom((PARTS - 1) * PART_BYTES + 1000))
+    server = Server(tmp_path / "data", {"LONGSHORE_SEGMENT_BYTES": str(segment_bytes)})
+    server.start()
+    try:
+        with server.client() as client, forwarding() as proxy:
+            gate = proxy.gate = Gate(*part, PARTS_BEFORE)
+            live = add_share_pool(client, "live", "primary", source)
+            archive = add_bucket_pool(
+                client, object_server(at), "cloud", "offline_archive", url_proxy=proxy.address
+            )
+            task = add_copy_task(client, live, archive.id)
+            task.act("run")
+            wait_until(lambda: proxy.count_answered(*part) == PARTS_BEFORE, "some parts")
+            wait_until(lambda: gate.held, "a part that does not arrive")
+            assert "big.bin" not in archive.objects()
+            VICTIMS[victim](server)
+            gate.open()
+            with server.client() as again:  # a server that was killed has another port
+                finished = Task(again, task.id)
+                assert finished.wait(seconds=120)["status"] == "done", finished.execution()
+                assert [each["outcome"] for each in finished.files()] == ["copied"]
+            assert proxy.count_answered(*part) == PARTS
+            check_bucket(archive, contents(source))
+    finally:
+        server.close()

@@ -9,17 +9,48 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+HELD_SECONDS = 60.0  # until a request that nobody has let go of is given up
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "proxy-authorization"}
 
 
+class Gate:
+    """Lets some requests pass. The others are held until it is opened, and never answered."""
+
+    def __init__(self, method: str, word: str, passes: int) -> None:
+        self._method = method
+        self._word = word
+        self._left = passes
+        self._lock = threading.Lock()
+        self._opened = threading.Event()
+        self.held = 0
+
+    def open(self) -> None:
+        self._opened.set()
+
+    def lets_pass(self, method: str, target: str) -> bool:
+        """Whether the request goes on; one that does not has waited until now."""
+        if self._opened.is_set() or method != self._method or self._word not in target:
+            return True
+        with self._lock:
+            self._left -= 1
+            if self._left >= 0:
+                return True
+            self.held += 1
+        self._opened.wait(HELD_SECONDS)
+        return False
+
+
 class Forwarding(ThreadingHTTPServer):
-    """`requests` holds method and target of every request so far."""
+    """`requests` holds method and target of every request so far, `answered` of those that the
+    server has answered."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[str] = []
+        self.answered: list[str] = []
+        self.gate: Gate | None = None
         self.logins: set[str] = set()
 
     @property
@@ -28,10 +59,16 @@ class Forwarding(ThreadingHTTPServer):
 
     def count(self, method: str, *words: str) -> int:
         """Requests of the method whose target has all of the words."""
-        return sum(
-            line.startswith(method + " ") and all(word in line for word in words)
-            for line in self.requests
-        )
+        return _count(self.requests, method, words)
+
+    def count_answered(self, method: str, *words: str) -> int:
+        return _count(self.answered, method, words)
+
+
+def _count(lines: list[str], method: str, words: tuple[str, ...]) -> int:
+    return sum(
+        line.startswith(method + " ") and all(word in line for word in words) for line in lines
+    )
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -44,6 +81,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(self) -> None:
         self.server.requests.append(f"{self.command} {self.path}")
         self.server.logins.add(self.headers.get("proxy-authorization", ""))
+        gate = self.server.gate
+        if gate is not None and not gate.lets_pass(self.command, self.path):
+            self.close_connection = True
+            return
         place = urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         connection = http.client.HTTPConnection(place.hostname or "", place.port or 80)
@@ -53,6 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
             connection.request(self.command, target, body, named)
             answer = connection.getresponse()
             content = answer.read()
+            self.server.answered.append(f"{self.command} {self.path}")
             self.send_response_only(answer.status, answer.reason)
             for name, value in answer.getheaders():
                 if name.lower() not in {*_HOP_BY_HOP, "content-length"}:

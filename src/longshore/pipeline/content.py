@@ -50,12 +50,14 @@ def write_file(
     *,
     replace: bool = False,
     unkept: bytes = b"",
+    resume: bool = False,
 ) -> tuple[StagedFile, Written]:
     """Stage the opened source, verified and with its metadata; the staged file comes back closed.
 
     `target_name` is the name that it is to be published under, if that is free or `replace` says
     that it need not be. `path` is that of the source, for errors; `unkept` is what the source does
-    not bear itself.
+    not bear itself. With `resume` nothing is sent again of which the destination knows that it has
+    it from an earlier attempt.
     """
     hasher = Hasher(toolbox.plan.checksum)
     where.side = Side.SOURCE
@@ -63,7 +65,8 @@ def write_file(
     where.side = Side.DESTINATION
     kept = original(entry, attributes, unkept)
     intent = Intent(target_name, metadata_to_keep(*kept, toolbox), replace)
-    with folder.stage(temporary, size=entry.size, intent=intent) as file:
+    resume = resume and keeps_parts(entry, source, toolbox)
+    with folder.stage(temporary, size=entry.size, resume=resume, intent=intent) as file:
         holes = has_holes(entry, source, toolbox)
         copy_range(
             reader, file, 0, entry.size, hasher.update, toolbox.buffer, where, path, holes=holes
@@ -96,6 +99,12 @@ def has_holes(entry: Entry, source: int, toolbox: Toolbox) -> bool:
 def confirms_content(source: int, toolbox: Toolbox) -> bool:
     """Whether the destination answers for what was written, and nothing staged is read back."""
     return toolbox.destination_of(source).capabilities.confirms_content
+
+
+def keeps_parts(entry: Entry, source: int, toolbox: Toolbox) -> bool:
+    """Whether the destination keeps parts of a file of that size, and knows their content."""
+    capabilities = toolbox.destination_of(source).capabilities
+    return capabilities.confirms_content and entry.size > capabilities.staged_in_memory_bytes
 
 
 def warn_of_filled_holes(reader: SourceFile, entry: Entry, source: int, toolbox: Toolbox) -> None:

@@ -119,7 +119,7 @@ def _transfer(
                 # file is goes after the file has its name.
                 _drop_staged(target, toolbox.temporary_name(group, planned))
             return _published(published, planned, source, target, toolbox)
-    file, written, copied = _stage(planned, group, source, target, toolbox, where)
+    file, written, copied = _stage(planned, group, source, target, toolbox, where, fresh=fresh)
     check_expected(planned, written.xxh3_128, paths.join(source.path, planned.entry.name), where)
     return Staged(
         group=group,
@@ -147,6 +147,8 @@ def _stage(
     target: Folder,
     toolbox: Toolbox,
     where: Where,
+    *,
+    fresh: bool,
 ) -> tuple[StagedFile, Written, int]:
     """Stage the file as what it is; the last value is the bytes copied for it."""
     temporary = toolbox.temporary_name(group, planned)
@@ -170,6 +172,7 @@ def _stage(
             where,
             replace=replaces(planned.mode, toolbox.plan),
             unkept=planned.unkept,
+            resume=not fresh,
         )
     if links.are_lost(entry, group.source, toolbox):
         written = replace(written, lost=without_link(written.lost, toolbox))

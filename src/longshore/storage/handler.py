@@ -221,7 +221,8 @@ class Folder(_Closing):
         """A staged file of `size` bytes to come: empty, or with `resume` as it was left.
 
         The name must begin with TEMPORARY_PREFIX. No room for `size` may be raised here. `token`
-        is what `StagedFile.token` gave when the file that is resumed was staged first.
+        is what `StagedFile.token` gave when the file that is resumed was staged first. Without it
+        a storage that has to know what a file is to become may begin anew when that has changed.
         """
 
     @abstractmethod

@@ -279,6 +279,12 @@ def test_an_upload_becomes_an_object_when_it_is_complete(client: ObjectClient) -
     assert listed_stat.size == len(whole)
 
 
+def test_an_upload_that_has_begun_has_no_parts_yet(client: ObjectClient) -> None:
+    upload = client.begin_upload("big")
+    assert client.list_parts(upload) == []
+    client.abort_upload(upload)
+
+
 def test_another_client_goes_on_with_an_upload(open_client: OpenClient) -> None:
     one, other = open_client(), open_client()
     contents = big_parts(one)

@@ -1,14 +1,12 @@
 """Azure Blob Storage: block blobs in one container.
 
 An upload has no place of its own on Azure: its blocks wait, unseen, under the name of the blob that
-they are to become. Their ids begin with the id that we give to the upload, so that uploads to the
-same name do not mix. Nothing can take such blocks away but a blob of that name, which must not be
-made for that; Azure drops them after a week.
+they are to become. `azure_blocks` says how they are told apart. Nothing can take such blocks away
+but a blob of that name, which must not be made for that; Azure drops them after a week.
 """
 
 from __future__ import annotations
 
-import base64
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -17,8 +15,8 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 from longshore.domain.cloud import RemoteBucket
-from longshore.domain.errors import ErrorKind, RetryClass, StorageError
-from longshore.storage.backends.object_store import ranges
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
+from longshore.storage.backends.object_store import azure_blocks, ranges
 from longshore.storage.backends.object_store.azure_answers import (
     metadata_headers,
     page_of,
@@ -56,7 +54,6 @@ from longshore.storage.backends.object_store.profiles import InvalidSetting, adj
 ENDPOINT: Final = "https://{account}.blob.core.windows.net"
 RANGE_HEADER: Final = "x-ms-range"  # which Azure heeds before `range`
 PAGE_KEYS: Final = 5000  # of a listing; the service gives no more
-BLOCK_ID_CHARACTERS: Final = 5  # of the number; all ids of a blob have to be equally long
 COPY_SECONDS_MAXIMUM: Final = 3600.0  # inside an account a copy is done at once, as a rule
 COPY_POLL_SECONDS: Final = 0.5  # between two looks at a copy that is under way
 
@@ -277,7 +274,7 @@ class AzureClient(ObjectClient):
 
     def put_part(self, upload: Upload, number: int, data: Data) -> Part:
         md5 = md5_of(data)
-        block = _block_id(upload, number)
+        block = azure_blocks.name_of(upload, number, md5, time.time_ns())
         self._read(
             "PUT",
             upload.key,
@@ -290,14 +287,19 @@ class AzureClient(ObjectClient):
 
     def list_parts(self, upload: Upload) -> list[Part]:
         query = {"comp": "blocklist", "blocklisttype": "uncommitted"}
-        _, body = self._read("GET", upload.key, "list parts of", query=query)
-        parts = []
-        for found in parse(body, "list parts of", upload.key).iter("Block"):
-            block = found.findtext("Name") or ""
-            number = _number_of(upload, block)
-            if number:
-                parts.append(Part(number, int(found.findtext("Size") or 0), block))
-        return sorted(parts, key=lambda part: part.number)
+        try:
+            _, body = self._read("GET", upload.key, "list parts of", query=query)
+        except StorageUnavailable:
+            raise
+        except StorageError as error:
+            if error.kind is not ErrorKind.NOT_FOUND:
+                raise
+            return []  # so it says of an upload of which no block was sent yet, too
+        root = parse(body, "list parts of", upload.key)
+        return azure_blocks.parts_of(
+            upload,
+            ((e.findtext("Name") or "", int(e.findtext("Size") or 0)) for e in root.iter("Block")),
+        )
 
     def complete_upload(
         self, upload: Upload, parts: list[Part], options: PutOptions = PLAIN
@@ -382,17 +384,3 @@ def _listing(prefix: str, delimiter: str, size: int) -> dict[str, str]:
 
 def _condition(options: PutOptions) -> dict[str, str]:
     return {"if-none-match": "*"} if options.only_if_absent else {}
-
-
-def _block_id(upload: Upload, number: int) -> str:
-    return base64.b64encode(f"{upload.id}{number:0{BLOCK_ID_CHARACTERS}}".encode()).decode()
-
-
-def _number_of(upload: Upload, block: str) -> int:
-    """The number of a block of the upload; 0 for those of others."""
-    try:
-        text = base64.b64decode(block, validate=True).decode()
-    except ValueError:
-        return 0
-    number = text.removeprefix(upload.id)
-    return int(number) if len(number) == BLOCK_ID_CHARACTERS and number.isdigit() else 0

@@ -198,7 +198,10 @@ class ObjectClient(Protocol):
         """Send one part; sent again it replaces the earlier one. Kind `not_found`: no upload."""
 
     def list_parts(self, upload: Upload) -> list[Part]:
-        """What the store holds, ascending by number. Kind `not_found`: no such upload."""
+        """What the store holds, ascending by number. Kind `not_found`: no such upload.
+
+        Where uploads are nothing but their parts, one that is not there has none.
+        """
 
     def complete_upload(
         self, upload: Upload, parts: list[Part], options: PutOptions = PLAIN

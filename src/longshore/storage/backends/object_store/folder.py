@@ -251,11 +251,19 @@ class ObjectFolder(Folder):
     ) -> StagedFile:
         store = self._store
         staged_key = store.key(self._key, name, "stage")
-        begun = (uploads.begun_of(token) or uploads.find(store, staged_key)) if resume else None
-        if begun is not None:
+        metadata: dict[str, str] = {}
+        if intent is not None:
+            metadata, _ = file_metadata.encode(
+                intent.metadata, EntryKind.FILE, before={}, limits=store.abilities
+            )
+        begun = uploads.begun_of(token)
+        if begun is None and resume:
+            begun = uploads.find(store, staged_key)
+            if begun is not None and not _is_for(begun, metadata, size):
+                begun = None
+        if begun is not None and resume:
             try:
-                upload = Upload(begun.key, begun.id)
-                parts = store.client.list_parts(upload)
+                parts = store.client.list_parts(Upload(begun.key, begun.id))
             except StorageError as error:
                 if error.kind is not ErrorKind.NOT_FOUND or isinstance(error, StorageUnavailable):
                     raise
@@ -265,13 +273,8 @@ class ObjectFolder(Folder):
             else:
                 return StagedUpload(store, self._publishing, name, begun, size, parts)
         uploads.drop(store, staged_key)
-        metadata: dict[str, str] = {}
-        if intent is not None:
-            metadata, _ = file_metadata.encode(
-                intent.metadata, EntryKind.FILE, before={}, limits=store.abilities
-            )
         key = self._upload_key(intent, staged_key)
-        begun = uploads.begin(store, key, staged_key, metadata)
+        begun = uploads.begin(store, key, staged_key, metadata, size)
         return StagedUpload(store, self._publishing, name, begun, size, [])
 
     def _upload_key(self, intent: Intent | None, staged_key: str) -> str:
@@ -290,6 +293,11 @@ class ObjectFolder(Folder):
     def _refusal(self, kind: ErrorKind, deed: str, name: bytes, cause: str) -> StorageError:
         retry = RetryClass.NOW if kind is ErrorKind.STALE else RetryClass.NEVER
         return StorageError(kind, retry, deed, paths.join(self.path, name), cause)
+
+
+def _is_for(begun: uploads.Begun, metadata: Mapping[str, str], size: int) -> bool:
+    """Whether an upload was begun for the very file: else its parts may be those of another."""
+    return begun.size == size and begun.metadata == metadata
 
 
 def _named(metadata: Metadata) -> tuple[str, ...]:

@@ -226,7 +226,7 @@ class StagedUpload(StagedFile):
             start, end = self._bounds(number)
             if number not in self._parts or self._parts[number].size != end - start:
                 raise self._lost(f"part {number} of {len(wanted)} is missing")
-        return [self._parts[number] for number in sorted(self._parts)]
+        return [self._parts[number] for number in wanted]
 
     def _end(self) -> None:
         self._has_ended = True

@@ -30,6 +30,7 @@ class Begun(msgspec.Struct, frozen=True, array_like=True):
     id: str
     metadata: dict[str, str]
     is_final: bool  # whether the key is that of the published file, not that of the staged one
+    size: int = 0  # of the file; 0 where an earlier version has begun it
 
 
 _encoder = msgspec.json.Encoder()
@@ -49,10 +50,12 @@ def begun_of(token: bytes) -> Begun | None:
         return None
 
 
-def begin(store: Store, begun_key: str, staged_key: str, metadata: dict[str, str]) -> Begun:
+def begin(
+    store: Store, begun_key: str, staged_key: str, metadata: dict[str, str], size: int
+) -> Begun:
     """Begin an upload to the key, and note it under the key of the staged file."""
     upload = store.client.begin_upload(begun_key, PutOptions(metadata=metadata))
-    begun = Begun(begun_key, upload.id, metadata, begun_key != staged_key)
+    begun = Begun(begun_key, upload.id, metadata, begun_key != staged_key, size)
     try:
         store.client.put(staged_key, token_of(begun), PutOptions(metadata={_MARK: "1"}))
     except BaseException:
