@@ -11,7 +11,7 @@ setup(
         Extension(
             "longshore.native._loops",
             sources=sorted(str(file) for file in NATIVE.glob("*.c")),
-            depends=[str(NATIVE / "loops.h")],
+            depends=sorted(str(file) for file in NATIVE.glob("*.h")),
             extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden"],
             libraries=["dl"],  # a library of its own before glibc 2.34
             optional=True,  # without a compiler the pure Python path does the same, slower

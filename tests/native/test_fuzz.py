@@ -55,7 +55,7 @@ def call(pair: Pair, random_: random.Random) -> None:
     names = [some_name(random_) for _ in range(random_.randrange(12))]
     others = [b".longshore-" + name if random_.random() < 0.8 else name for name in names]
     folders = (pair.source_descriptor, pair.target_descriptor)
-    kind = random_.randrange(4)
+    kind = random_.randrange(5)
     try:
         if kind == 0:
             loops.stage(
@@ -65,6 +65,13 @@ def call(pair: Pair, random_: random.Random) -> None:
         elif kind == 1:
             replace = bytes(random_.randrange(2) for _ in names)
             loops.publish(folders[1], others, names, replace)
+        elif kind == 2:
+            listings = [loops.Listing(each, some_name(random_), b".longshore-") for each in folders]
+            while len(listings[0]) and random_.random() < 0.9:
+                change(random_.choice((pair.source, pair.target)), random_)
+                first, second = random_.choice((folders, folders[::-1]))
+                count, resolution = random_.choice((1, 2, 1000)), random_.choice((0, 1, 1 << 62))
+                loops.compare(listings[0], first, listings[1], second, count, resolution)
         else:
             listing = loops.Listing(random_.choice(folders), some_name(random_), b".longshore-")
             while len(listing) and random_.random() < 0.9:
@@ -106,8 +113,11 @@ def test_arguments_of_any_kind_are_refused_or_harmless(pair: Pair, seed: int) ->
     random_ = random.Random(seed)
     for _ in range(ROUNDS):
         function, number = random_.choice(
-            ((loops.stage, 7), (loops.publish, 4), (loops.Listing, 3), (loops.has_hash, 0))
-        )
+            (
+                (loops.stage, 7), (loops.publish, 4), (loops.Listing, 3), (loops.has_hash, 0),
+                (loops.compare, 6),
+            )
+        )  # fmt: skip
         arguments = [random_.choice(ARGUMENTS) for _ in range(number + random_.choice((-1, 0, 1)))]
         if arguments and arguments[0] == 0:
             arguments[0] = pair.source_descriptor  # never the descriptors of the test run

@@ -1,14 +1,17 @@
 """What became of one file in one execution, as movers report it and as it is kept.
 
 Records are kept for years in the bytes that they have here: msgpack arrays without field names.
-So fields of `Record`, and of what it holds (`Entry`, `FileFailure`), are only ever appended, with a
-default, and members of their enumerations keep their values for good.
+So fields of `Record` and `UnchangedFolder`, and of what they hold (`Entry`, `FileFailure`), are
+only ever appended, with a default, and members of their enumerations keep their values for good.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
+from longshore.domain import paths
 from longshore.domain.entry import Entry
 from longshore.domain.errors import FileFailure
 from longshore.domain.outcome import Outcome
@@ -40,3 +43,45 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     finished_ns: int
     lost: bytes = b""  # what the destination did not keep, as domain.fidelity encodes it
     share: int = 0  # which of the destination's storages holds it
+
+
+class UnchangedFolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A piece of a folder whose files, all of these, lie unchanged at the destination: IDENTICAL.
+
+    It stands for their records, which `expand` makes.
+    """
+
+    source: int
+    folder: bytes
+    target: bytes  # the folder at the destination; the files have the same names there
+    piece: int  # of the folder: 0, 1, 2 and so on, each with so many names that were compared
+    first_place: int  # of the files in the records of the work item, one behind the other
+    finished_ns: int
+    files: int
+    size: int  # of all of them, in bytes
+    first_name: bytes
+    last_name: bytes
+    entries: bytes  # msgpack of list[Entry]
+    digest: bytes  # XXH3-128 of what a catalogue keeps of them, see pipeline.comparing
+
+
+def expand(unchanged: UnchangedFolder) -> Iterator[Record]:
+    """The records of the files, in the order of their places."""
+    for place, entry in enumerate(_entries.decode(unchanged.entries), start=unchanged.first_place):
+        yield Record(
+            place=place,
+            source=unchanged.source,
+            folder=unchanged.folder,
+            entry=entry,
+            outcome=Outcome.IDENTICAL,
+            target_path=paths.join(unchanged.target, entry.name),
+            xxh3_128=b"",
+            checksum=b"",
+            failure=None,
+            callback_id=0,
+            attempts=1,
+            finished_ns=unchanged.finished_ns,
+        )
+
+
+_entries = msgspec.msgpack.Decoder(list[Entry])

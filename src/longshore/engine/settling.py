@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 import msgspec
 from sqlalchemy import Connection
@@ -18,7 +19,7 @@ from longshore.database import journal, runs
 from longshore.database.journal import Counters, NewWork, WorkItem, WorkState
 from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage
 from longshore.domain.execution import Event
-from longshore.domain.record import Record
+from longshore.domain.record import Record, expand
 from longshore.domain.task import WorkflowAction
 from longshore.engine import cache_cleaning, incremental, restoring
 from longshore.engine.executors import Completion, MoverDied
@@ -131,7 +132,7 @@ class _Settling:
             return self._gone
         reply = self._retargeted(self._without_unchanged(self._only_freeable(reply)))
         recorder = self._recorder()
-        change = recorder.record(self.connection, self.item.id, reply.records)
+        change = recorder.record(self.connection, self.item.id, _all_records(reply))
         recorder.record_listed(self.connection, reply.listed)
         self._count(change, files=reply.found_files, size=reply.found_bytes)
         new = [
@@ -470,11 +471,19 @@ def _new_work(
     ]
 
 
+def _all_records(reply: ScanReply) -> list[Record]:
+    """The records of a scan, those of unchanged files among them."""
+    return [*reply.records, *chain.from_iterable(map(expand, reply.unchanged))]
+
+
 def _tell_results(floor: Floor, returned: Returned) -> None:
     """Let the plug-ins know of outcomes that are committed."""
     completion = returned.completion
     if floor.hooks.plugins and not isinstance(completion, MoverDied):
-        records = getattr(completion.reply, "records", ())
+        reply = completion.reply
+        records = getattr(reply, "records", ())
+        if isinstance(reply, ScanReply):
+            records = _all_records(reply)
         tell_results(floor.hooks, returned.run.task_id, returned.run.execution_id, records)
 
 

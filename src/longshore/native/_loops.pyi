@@ -30,3 +30,21 @@ def stage(
 def publish(
     folder: int, temporary_names: Sequence[bytes], names: Sequence[bytes], replace: bytes, /
 ) -> int: ...
+def compare(
+    source: Listing,
+    source_folder: int,
+    target: Listing,
+    target_folder: int,
+    count: int,
+    resolution: int,
+    /,
+) -> tuple[
+    int,
+    int,
+    tuple[bytes, bytes],
+    bytes,
+    bytes,
+    list[tuple[Entry, Entry | None]],
+    bytes,
+    tuple[bytes, bool] | None,
+]: ...

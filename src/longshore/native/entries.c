@@ -2,7 +2,6 @@
 #include "loops.h"
 
 #define ENTRY_FIELDS 14
-#define BLOCK_BYTES 512 /* the unit of st_blocks, whatever the file system's own blocks are */
 
 static PyObject *member(PyObject *kinds, const char *name) {
     return PyObject_GetAttrString(kinds, name);

@@ -2,7 +2,7 @@
 
    Only the names are held, end to end in one block of memory: with a million of them the metadata
    would be several times as much. */
-#include "loops.h"
+#include "listing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,37 +15,9 @@
 #define FIRST_NAMES 256
 #define FIRST_BYTES 8192
 
-typedef struct {
-    uint64_t key;    /* the first bytes behind what all names have in common */
-    uint64_t offset; /* of the name in the block */
-} Place;
-
-typedef struct {
-    char *block; /* the names, each with its NUL */
-    size_t bytes, bytes_room;
-    Place *places;
-    size_t count, count_room;
-} Names;
-
-typedef struct {
-    PyObject_HEAD
-    Names names;
-    size_t next;
-    bool is_busy; /* another thread is inside `take` */
-} Listing;
-
-typedef enum { FOUND, VANISHED, TROUBLE } Look;
-
-typedef struct {
-    Look look;
-    struct stat found;
-    char *target; /* of a symbolic link, or NULL */
-    size_t target_bytes;
-} Looked;
-
 /* ------------------------------------------------------------------ reading the names */
 
-static bool grow(void **room, size_t *size, size_t wanted, size_t unit, size_t first) {
+bool grow(void **room, size_t *size, size_t wanted, size_t unit, size_t first) {
     size_t larger = *size ? *size : first;
     while (larger < wanted) {
         if (larger > SIZE_MAX / 2 / unit) {
@@ -156,7 +128,7 @@ static int read_names(int folder, Names *names, const Wanted *wanted) {
 
 /* ------------------------------------------------------------------ sorting them */
 
-static const char *name_at(const Names *names, size_t index) {
+const char *name_at(const Names *names, size_t index) {
     return names->block + names->places[index].offset;
 }
 
@@ -247,8 +219,9 @@ static bool read_target(int folder, const char *name, Looked *looked) {
     return true;
 }
 
-static void look_at(int folder, const char *name, Looked *looked) {
+void look_at(int folder, const char *name, Looked *looked) {
     looked->target = NULL;
+    looked->target_bytes = 0;
     looked->look = FOUND;
     if (fstatat(folder, name, &looked->found, AT_SYMLINK_NOFOLLOW) != 0) {
         looked->look = errno == ENOENT ? VANISHED : TROUBLE;
@@ -268,8 +241,8 @@ static size_t look_at_some(const Listing *self, int folder, Looked *looked, size
     return count;
 }
 
-static PyObject *entry_of(const Loops *loops, Numbers *numbers, const char *name,
-                          const Looked *looked) {
+PyObject *entry_of(const Loops *loops, Numbers *numbers, const char *name,
+                   const Looked *looked) {
     PyObject *own_name = PyBytes_FromString(name);
     PyObject *target = NULL;
     PyObject *entry = NULL;

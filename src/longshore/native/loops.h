@@ -17,7 +17,8 @@
 #define NAME_BYTES_MAXIMUM 255  /* NAME_MAX of every file system Linux ships */
 #define FILES_MAXIMUM 4000      /* in one call: bounds the memory of its results */
 #define DIGEST_BYTES 16
-#define REVISION 1              /* as in __init__.py */
+#define BLOCK_BYTES 512         /* the unit of st_blocks, whatever the file system's own are */
+#define REVISION 2              /* as in __init__.py */
 
 enum { VERIFY = 1, FROM_MEDIUM = 2, KEEP_TIMES = 4 }; /* what staging is asked to do */
 enum { LOST_UID = 1, LOST_GID = 2 };                  /* what a target did not keep */
@@ -95,5 +96,6 @@ void free_room(AttributeRoom *room);
 extern PyType_Spec listing_spec;
 PyObject *stage_files(PyObject *module, PyObject *arguments);
 PyObject *publish_files(PyObject *module, PyObject *arguments);
+PyObject *compare_folders(PyObject *module, PyObject *arguments);
 
 #endif

@@ -62,6 +62,12 @@ static PyMethodDef module_methods[] = {
      "the time is up."},
     {"publish", publish_files, METH_VARARGS,
      "publish(folder, temporary_names, names, replace): how many of the first could be renamed."},
+    {"compare", compare_folders, METH_VARARGS,
+     "compare(source, source_folder, target, target_folder, count, resolution): the next count\n"
+     "names of a listing beside another: (files that are the same in both, their bytes, the first\n"
+     "and the last name of them, their entries in msgpack, XXH3-128 of what a catalogue keeps of them, [(entry, standing or None)]\n"
+     "of all others, the last name, None). A name that cannot be looked at ends them and comes\n"
+     "instead of None, with whether the other listing has it."},
     {NULL, NULL, 0, NULL},
 };
 

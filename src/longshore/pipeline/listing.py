@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from longshore.domain.entry import Entry
 from longshore.pipeline.messages import ScanFolder
 from longshore.pipeline.planning import Standing
+from longshore.storage.bulk import FolderComparer
 from longshore.storage.handler import Folder
 
 LISTINGS_KEPT = 4  # folders a mover keeps open in the middle; each may hold a million names
@@ -25,6 +26,7 @@ class Listing:
     opened: Folder
     entries: Iterator[Entry]
     standing: Standing | None
+    comparer: FolderComparer | None = None  # instead of the two, where it lists both at once
 
     def close(self) -> None:
         self.opened.close()

@@ -17,7 +17,7 @@ from longshore.domain import paths
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.entry import Entry
 from longshore.domain.errors import FileFailure, Side
-from longshore.domain.record import Record
+from longshore.domain.record import Record, UnchangedFolder
 from longshore.domain.segments import SEGMENT_BYTES
 from longshore.domain.storage import StorageAddress, StorageReference
 from longshore.domain.task import ConflictResolution, ProcessingOrder, WorkflowAction
@@ -113,6 +113,7 @@ class ScanFolder(msgspec.Struct, frozen=True, array_like=True):
     after: bytes = b""
     only: bytes = b""
     attempts: int = 0  # attempts to list it that failed so far
+    piece: int = 0  # how many pieces of it were compared with the destination before
 
 
 class ScanWork(msgspec.Struct, frozen=True, array_like=True):
@@ -256,6 +257,7 @@ class ScanReply(msgspec.Struct, frozen=True, array_like=True):
     links: list[PackedWork] = []  # links work, held until everything is copied
     listed: list[Listed] = []  # of the action scan: what is not among the names has vanished
     retry_after_seconds: float = 0.0  # when what remains is worth another attempt
+    unchanged: list[UnchangedFolder] = []  # records that are not written out
 
 
 class StorageBytes(msgspec.Struct, frozen=True, array_like=True):

@@ -19,34 +19,33 @@ Verdict = CopyMode | Outcome
 class Standing:
     """What stands in the destination folder, asked for in the order of the names.
 
-    The folder is listed once, whatever the number of files. A folder that is missing or cannot be
-    listed counts as empty: what is wrong with it is told file by file when they are written.
+    The folder is listed once, whatever the number of files, and not before somebody asks. A folder
+    that is missing or cannot be listed counts as empty: what is wrong with it is told file by file
+    when they are written.
     """
 
-    def __init__(self, storage: StorageHandler, path: bytes, *, after: bytes | None) -> None:
-        self._folder: Folder | None = None
-        self._entries: Iterator[Entry] = iter(())
-        self._next: Entry | None = None
+    def __init__(self, storage: StorageHandler, path: bytes, *, after: bytes) -> None:
+        self.folder: Folder | None = None
         self.is_missing = False
         self.failure: StorageError | None = None  # why the rest of it could not be listed
+        self._after: bytes | None = after  # None once it is being listed
+        self._entries: Iterator[Entry] = iter(())
+        self._next: Entry | None = None
         try:
-            self._folder = storage.open_folder(path)
-            if after is not None:
-                self._entries = self._folder.entries(after=after)
-                self._next = next(self._entries, None)
+            self.folder = storage.open_folder(path)
         except StorageUnavailable:
             raise
         except StorageError as error:
-            self._next = None
             self.is_missing = error.kind is ErrorKind.NOT_FOUND
 
     @classmethod
     def of_one(cls, storage: StorageHandler, path: bytes, name: bytes) -> Standing:
         """For a single name: the folder is not listed."""
-        standing = cls(storage, path, after=None)
-        if standing._folder is not None:
+        standing = cls(storage, path, after=b"")
+        standing._after = None
+        if standing.folder is not None:
             try:
-                standing._next = standing._folder.stat(name)
+                standing._next = standing.folder.stat(name)
             except StorageUnavailable:
                 raise
             except StorageError:
@@ -55,6 +54,7 @@ class Standing:
 
     def at(self, name: bytes) -> Entry | None:
         """The entry of that name. Names have to be asked for in ascending order."""
+        self._begin()
         try:
             while self._next is not None and self._next.name < name:
                 self._next = next(self._entries, None)
@@ -65,11 +65,26 @@ class Standing:
 
     def is_at_end(self) -> bool:
         """Whether nothing stands there under any name that is still asked for."""
+        self._begin()
         return self._next is None
 
     def close(self) -> None:
-        if self._folder is not None:
-            self._folder.close()
+        if self.folder is not None:
+            self.folder.close()
+
+    def _begin(self) -> None:
+        """Start listing, unless that is done."""
+        if self._after is None or self.folder is None:
+            return
+        after, self._after = self._after, None
+        try:
+            self._entries = self.folder.entries(after=after)
+            self._next = next(self._entries, None)
+        except StorageUnavailable as error:
+            self.failure = error
+            raise
+        except StorageError:
+            self._next = None
 
 
 def verdict(entry: Entry, standing: Entry | None, plan: ExecutionPlan, resolution: int) -> Verdict:

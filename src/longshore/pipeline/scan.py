@@ -1,7 +1,8 @@
 """Listing folders, asking the callbacks, planning and packing: one slice of discovery.
 
 folders to list ──> entries in chunks ──> folders: listed next, or left for another slice
-                                      └─> files ──> callbacks ──> plan ──> batches, records
+                 │                    └─> files ──> callbacks ──> plan ──> batches, records
+                 └> beside the destination's, where no file is looked at singly ──> unchanged
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ from longshore.domain.errors import (
     StorageUnavailable,
 )
 from longshore.domain.outcome import Outcome
-from longshore.domain.record import Record
+from longshore.domain.record import Record, UnchangedFolder
 from longshore.domain.task import WorkflowAction
 from longshore.hooks import FileRequest, HookFailed
 from longshore.pipeline import links
+from longshore.pipeline.comparing import MOVABLE, open_comparer
 from longshore.pipeline.copying import ATTEMPTS_MAXIMUM, lost_storage, pause_seconds
 from longshore.pipeline.listing import Listing
 from longshore.pipeline.messages import (
@@ -47,13 +49,13 @@ from longshore.pipeline.messages import (
 from longshore.pipeline.packing import Packer, pack_folders, pack_scan
 from longshore.pipeline.planning import Standing, Verdict, verdict, verdict_in_place
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
+from longshore.storage.bulk import Compared, FolderComparer
 from longshore.storage.handler import Folder
 
 CHUNK_ENTRIES = 1000  # entries between two looks at the clock, and files per question to callbacks
 FOUND_FILES_MAXIMUM = 4000  # files one reply brings, so that copying soon begins
 FOUND_FOLDERS_MAXIMUM = 2000  # folders one reply brings: bounds its size and the mover's memory
-
-_MOVABLE = frozenset({EntryKind.FILE, EntryKind.SYMLINK})
+UNCHANGED_BYTES_MAXIMUM = 512 << 10  # of entries of unchanged files in one reply; about 7,000
 
 _decoder = msgspec.msgpack.Decoder(ScanWork)
 
@@ -72,6 +74,9 @@ class _Scan:
     linked: set[int] = field(default_factory=set)  # sources with files of several names
     listed: list[Listed] = field(default_factory=list)
     retry_after_seconds: float = 0.0
+    unchanged: list[UnchangedFolder] = field(default_factory=list)
+    unchanged_bytes: int = 0  # of their entries
+    places: int = 0  # records and unchanged files so far
     packer: Packer = field(init=False)
     pending: list[ScanFolder] = field(init=False)  # a stack: the next one is the last
     rest: ScanFolder | None = field(default=None)  # what is not yet listed of the present folder
@@ -106,6 +111,7 @@ class _Scan:
             self.toolbox.time_is_up()
             or self.packer.files + len(self.records) >= FOUND_FILES_MAXIMUM
             or len(self.found) >= FOUND_FOLDERS_MAXIMUM
+            or self.unchanged_bytes >= UNCHANGED_BYTES_MAXIMUM
         )
 
     def _reply(self, lost: Lost | None, gave_up: str) -> ScanReply:
@@ -116,14 +122,19 @@ class _Scan:
             batches=self.packer.packed,
             folders=pack_folders(self.found),
             records=self.records,
-            found_files=self.packer.files + len(counted),
-            found_bytes=self.packer.bytes + sum(record.entry.size for record in counted),
+            found_files=self.packer.files
+            + len(counted)
+            + sum(each.files for each in self.unchanged),
+            found_bytes=self.packer.bytes
+            + sum(record.entry.size for record in counted)
+            + sum(each.size for each in self.unchanged),
             log=self.log,
             lost=lost,
             gave_up=gave_up,
             links=[links.pack(source) for source in sorted(self.linked)],
             listed=self.listed,
             retry_after_seconds=self.retry_after_seconds,
+            unchanged=self.unchanged,
         )
 
     # ------------------------------------------------------------------ one folder
@@ -134,7 +145,10 @@ class _Scan:
         listing: Listing | None = None
         try:
             listing = kept.take(execution_id, folder) or self._open(folder)
-            self._list_chunks(folder, listing)
+            if listing.comparer is None:
+                self._list_chunks(folder, listing)
+            else:
+                self._compare_chunks(folder, listing.comparer)
             if self.rest is not None:
                 kept.keep(execution_id, self.rest, listing)
                 listing = None
@@ -161,23 +175,24 @@ class _Scan:
     def _open(self, folder: ScanFolder) -> Listing:
         opened = self.toolbox.sources[folder.source].open_folder(folder.path)
         try:
-            entries = self._entries(folder, opened)
             plan = self.toolbox.plan
-            standing = None
+            standing, comparer = None, None
             if plan.destinations and not plan.original_place:
                 standing = self._standing(folder)
                 if standing.is_missing and not folder.only:
                     self._make(folder)
+                comparer = open_comparer(folder, opened, standing, self.toolbox)
+            entries = self._entries(folder, opened) if comparer is None else iter(())
         except BaseException:
             opened.close()
             raise
-        return Listing(opened, entries, standing)
+        return Listing(opened, entries, standing, comparer)
 
     def _list_chunks(self, folder: ScanFolder, listing: Listing) -> None:
         after = folder.after
         while chunk := list(islice(listing.entries, CHUNK_ENTRIES)):
             # First all that may raise, then all that takes note: a chunk counts as a whole.
-            files = [entry for entry in chunk if entry.kind in _MOVABLE]
+            files = [entry for entry in chunk if entry.kind in MOVABLE]
             decisions = self._decide(folder, files)
             verdicts = self._verdicts(folder, files, listing.standing)
             self._take_note(folder, chunk, decisions, iter(verdicts))
@@ -188,6 +203,49 @@ class _Scan:
                 return
         self._note_listed(folder, after, [])
         self.rest = None
+
+    def _compare_chunks(self, folder: ScanFolder, comparer: FolderComparer) -> None:
+        """As `_list_chunks`, where files that lie unchanged at the destination stay together."""
+        plan, resolution = self.toolbox.plan, self.toolbox.resolution_of(folder.source)
+        more = True
+        while more:
+            compared = comparer.take(CHUNK_ENTRIES)
+            verdicts = [
+                verdict(entry, stands, plan, resolution)
+                for entry, stands in compared.others
+                if entry.kind in MOVABLE
+            ]
+            self._take_note(folder, [entry for entry, _ in compared.others], None, iter(verdicts))
+            self._note_unchanged(folder, compared)
+            folder = msgspec.structs.replace(
+                folder, after=compared.last or folder.after, piece=folder.piece + 1
+            )
+            more = compared.more
+            self.rest = folder if more else None
+            if more and self._is_full():
+                return
+
+    def _note_unchanged(self, folder: ScanFolder, compared: Compared) -> None:
+        if not compared.files:
+            return
+        self.unchanged.append(
+            UnchangedFolder(
+                source=folder.source,
+                folder=folder.path,
+                target=folder.target,
+                piece=folder.piece,
+                first_place=self.places,
+                finished_ns=self.toolbox.time_ns(),
+                files=compared.files,
+                size=compared.size,
+                first_name=compared.names[0],
+                last_name=compared.names[1],
+                entries=compared.entries,
+                digest=compared.digest,
+            )
+        )
+        self.unchanged_bytes += len(compared.entries)
+        self.places += compared.files
 
     def _note_listed(self, folder: ScanFolder, after: bytes, chunk: list[Entry]) -> None:
         """Tell the catalogue what there is, so that it notices what is gone. Empty: the end."""
@@ -364,7 +422,7 @@ class _Scan:
     ) -> None:
         self.records.append(
             self.toolbox.record(
-                len(self.records),
+                self._next_place(),
                 folder.source,
                 folder.path,
                 entry,
@@ -375,6 +433,10 @@ class _Scan:
             )
         )
 
+    def _next_place(self) -> int:
+        self.places += 1
+        return self.places - 1
+
     def _fail_folder(self, folder: ScanFolder, error: StorageError, side: Side) -> None:
         """A folder that cannot be listed, or a source that is not there."""
         if folder.only and error.kind is ErrorKind.NOT_FOUND and self._is_optional(folder):
@@ -384,7 +446,7 @@ class _Scan:
         entry = Entry(name, kind, 0, 0, 0, 0, 0, 0, 0)
         self.records.append(
             self.toolbox.record(
-                len(self.records),
+                self._next_place(),
                 folder.source,
                 parent,
                 entry,

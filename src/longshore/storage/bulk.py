@@ -1,4 +1,4 @@
-"""Copying many small files of one folder to another at once, where two storages offer it.
+"""Copying or comparing many files of two folders at once, where two storages offer it.
 
 A shortcut beside the interface of `handler`, for what dominates with small files: the calls per
 file. It takes only what is usual. Whatever is not, and every error, is left to the caller, who
@@ -61,3 +61,27 @@ class BulkCopier(ABC):
     @abstractmethod
     def staged_file(self, temporary_name: bytes) -> StagedFile:
         """One of the staged files, closed, for the ordinary way."""
+
+
+class Compared(NamedTuple):
+    """Some names of a folder beside those of another, in the order of the names."""
+
+    files: int  # the same in both, so that nobody has to look at them one by one
+    size: int  # of all of them, in bytes
+    names: tuple[bytes, bytes]  # the first and the last of them
+    entries: bytes  # their entries, as msgpack of list[Entry]
+    digest: bytes  # XXH3-128 of what a catalogue keeps of them, see pipeline.comparing
+    others: list[tuple[Entry, Entry | None]]
+    """All that is anything else: a name, and what has this name in the other folder. Files and
+    symbolic links only are looked for there."""
+
+    last: bytes  # the last of the names
+    more: bool  # there may be names behind it
+
+
+class FolderComparer(ABC):
+    """Lists a folder beside another one, in which files may lie already; both stay open."""
+
+    @abstractmethod
+    def take(self, count: int) -> Compared:
+        """The next names, at most so many. Raises StorageError as `Folder.entries` does."""

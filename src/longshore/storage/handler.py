@@ -31,7 +31,7 @@ from longshore.domain.errors import ErrorKind, RetryClass, StorageError
 from longshore.domain.storage import Capabilities, StorageReference
 
 if TYPE_CHECKING:
-    from longshore.storage.bulk import BulkCopier
+    from longshore.storage.bulk import BulkCopier, FolderComparer
 
 TEMPORARY_PREFIX = b".longshore-"
 """Names that begin so are staged files of a run: no listing shows them and no task moves them."""
@@ -248,6 +248,14 @@ class Folder(_Closing):
         """What copies many small files of this folder to the target at once, if anything does.
 
         Wrappers offer none: what stands between caller and storage must see every file.
+        """
+        return None
+
+    def comparer(self, other: Folder, *, after: bytes, resolution: int) -> FolderComparer | None:
+        """What lists this folder beside the other one, names greater than `after`, at once.
+
+        None where nothing does that, also where the other folder has no such names.
+        `resolution` is the step in nanoseconds in which the other storage keeps times.
         """
         return None
 

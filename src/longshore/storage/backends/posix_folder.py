@@ -15,6 +15,7 @@ from longshore.domain.errors import ErrorKind, RetryClass, StorageError, Storage
 from longshore.native import loops
 from longshore.storage.backends import posix_attributes
 from longshore.storage.backends.posix_bulk import PosixBulkCopier
+from longshore.storage.backends.posix_compare import PosixFolderComparer
 from longshore.storage.backends.posix_files import (
     PosixSourceFile,
     PosixStagedFile,
@@ -44,7 +45,7 @@ from longshore.storage.handler import (
 
 if TYPE_CHECKING:
     from longshore.storage.backends.posix import PosixStorage
-    from longshore.storage.bulk import BulkCopier
+    from longshore.storage.bulk import BulkCopier, FolderComparer
 
 _ENCODING: Final = sys.getfilesystemencoding()
 _ENCODING_ERRORS: Final = sys.getfilesystemencodeerrors()
@@ -83,10 +84,10 @@ class PosixFolder(Folder):
                 try:
                     found = os.lstat(name, dir_fd=self._descriptor)
                 except OSError:
-                    entry = self._listed(name)
+                    entry = self.listed(name)
                 else:
                     is_link = stat.S_ISLNK(found.st_mode)
-                    entry = self._listed(name) if is_link else entry_from_stat(name, found)
+                    entry = self.listed(name) if is_link else entry_from_stat(name, found)
                 if entry is not None:
                     yield entry
 
@@ -126,6 +127,17 @@ class PosixFolder(Folder):
             return None
         target.note_change()
         return PosixBulkCopier(self, target)
+
+    def comparer(self, other: Folder, *, after: bytes, resolution: int) -> FolderComparer | None:
+        if not (isinstance(other, PosixFolder) and self._storage.copies_natively):
+            return None
+        try:
+            theirs = loops.Listing(other.descriptor, after, TEMPORARY_PREFIX)
+        except OSError:  # what is wrong with it is told when it is listed alone
+            return None
+        if not len(theirs):
+            return None
+        return PosixFolderComparer(self, self.names_natively(after), other, theirs, resolution)
 
     # Changing
 
@@ -244,6 +256,25 @@ class PosixFolder(Folder):
         """The held folder; -1 once closed."""
         return self._descriptor
 
+    def names_natively(self, after: bytes) -> loops.Listing:
+        """The names of this folder greater than `after`, in the native loops."""
+        try:
+            return loops.Listing(self._descriptor, after, TEMPORARY_PREFIX)
+        except OSError as error:
+            raise self.refusal(error, "list", b"") from error
+
+    def listed(self, name: bytes) -> Entry | None:
+        """The entry for a name in a listing; None when it vanished since."""
+        try:
+            return self._entry(name)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            refusal = self.refusal(error, "list", name)
+            if isinstance(refusal, StorageUnavailable) or error.errno == errno.EBADF:
+                raise refusal from error
+            return unreadable_entry(name)
+
     def hands_down_access_lists(self) -> bool:
         """Whether files that are made here get an access list that nobody asked for."""
         if self._hands_down is None:
@@ -260,15 +291,12 @@ class PosixFolder(Folder):
         return both and not target.hands_down_access_lists()
 
     def _entries_natively(self, after: bytes) -> Iterator[Entry]:
-        try:
-            listing = loops.Listing(self._descriptor, after, TEMPORARY_PREFIX)
-        except OSError as error:
-            raise self.refusal(error, "list", b"") from error
+        listing = self.names_natively(after)
         while len(listing):
             entries, name = listing.take(self._descriptor, LOOKED_AT_ONCE)
             yield from entries
             if name is not None:
-                entry = self._listed(name)
+                entry = self.listed(name)
                 if entry is not None:
                     yield entry
 
@@ -287,18 +315,6 @@ class PosixFolder(Folder):
         if stat.S_ISLNK(found.st_mode):
             return entry_from_stat(name, found, os.readlink(name, dir_fd=self._descriptor))
         return entry_from_stat(name, found)
-
-    def _listed(self, name: bytes) -> Entry | None:
-        """The entry for a name in a listing; None when it vanished since."""
-        try:
-            return self._entry(name)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            refusal = self.refusal(error, "list", name)
-            if isinstance(refusal, StorageUnavailable) or error.errno == errno.EBADF:
-                raise refusal from error
-            return unreadable_entry(name)
 
     def _open_refusal(self, error: OSError, name: bytes) -> StorageError:
         try:
