@@ -20,12 +20,14 @@ from pathlib import Path
 import psutil
 from sqlalchemy import insert
 from tests.api.conftest import context_over
+from tests.records import add_records, record
 
 from longshore.config import Config
 from longshore.database import leases
 from longshore.database.connection import Database, open_database, writing
 from longshore.database.migrate import migrate
-from longshore.database.tables import counters, execution_files, task_executions, users
+from longshore.database.tables import counters, task_executions, users
+from longshore.domain.record import Record
 from longshore.engine import retention
 from longshore.engine.floor import Floor
 from longshore.services import reports
@@ -38,16 +40,22 @@ SUMS = ("to_process_size", "processed_size", "to_process_files", "processed_file
         "finalized_files", "failed_files")  # fmt: skip
 
 
-def rows_of(execution_id: int, count: int) -> Iterator[dict[str, object]]:
+def records_of(count: int) -> Iterator[tuple[int, Record, int | None]]:
     for number in range(count):
-        yield {
-            "execution_id": execution_id, "number": number * 3, "kind": 1, "size": 4096,
-            "path": b"some/folder/of/ordinary/length/file-%08d.dat" % number, "attempts": 1,
-            "target_path": b"live/some/folder/of/ordinary/length/file-%08d.dat" % number,
-            "mtime_ns": 1_600_000_000_000_000_000 + number, "outcome": 1, "checksum_kind": "sha256",
-            "checksum": number.to_bytes(32, "big"), "xxh3_128": number.to_bytes(16, "big"),
-            "finished_ns": 1_700_000_000_000_000_000 + number, "source": 0, "file_id": number,
-        }  # fmt: skip
+        path = b"some/folder/of/ordinary/length/file-%08d.dat" % number
+        yield (
+            number,
+            record(
+                number,
+                path,
+                entry={"size": 4096, "mtime_ns": 1_600_000_000_000_000_000 + number},
+                target_path=b"live/" + path,
+                checksum=number.to_bytes(32, "big"),
+                xxh3_128=number.to_bytes(16, "big"),
+                finished_ns=1_700_000_000_000_000_000 + number,
+            ),
+            number + 1,
+        )
 
 
 def fill(database: Database, execution_id: int, count: int) -> None:
@@ -58,12 +66,12 @@ def fill(database: Database, execution_id: int, count: int) -> None:
     }  # fmt: skip
     with writing(database.state) as connection:
         connection.execute(insert(task_executions), [values])
-    rows = rows_of(execution_id, count)
+    records = records_of(count)
     with writing(database.journal) as connection:
         start = {"execution_id": execution_id, "refused_files": 0, "warnings": 0}
         connection.execute(insert(counters), [start | dict.fromkeys(SUMS, 0)])
-        while chunk := list(islice(rows, 10_000)):
-            connection.execute(insert(execution_files), chunk)
+        while chunk := list(islice(records, 10_000)):
+            add_records(connection, execution_id, chunk, checksum_kind="sha256")
 
 
 def megabytes() -> float:

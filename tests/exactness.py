@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from longshore.database import journal
 from longshore.database.connection import Database, reading
-from longshore.database.tables import execution_files, task_executions, work
+from longshore.database.record_blocks import ANY_OUTCOME
+from longshore.database.tables import record_outcomes, task_executions, work
 from longshore.domain.execution import TaskStatus
 from longshore.domain.outcome import PROCESSED, Outcome
+from tests.records import files_on_record, path_of
 from tests.trees import describe, staged_left
 
 
@@ -30,11 +32,7 @@ def status_of(database: Database, execution_id: int) -> TaskStatus:
 
 
 def outcomes(database: Database, execution_id: int) -> Counter[Outcome]:
-    with reading(database.journal) as connection:
-        query = select(execution_files.c.outcome).where(
-            execution_files.c.execution_id == execution_id
-        )
-        return Counter(Outcome(value) for value in connection.execute(query).scalars())
+    return Counter(each.record.outcome for each in files_on_record(database, execution_id))
 
 
 def work_left(database: Database, execution_id: int) -> int:
@@ -50,23 +48,23 @@ def check_records(database: Database, execution_id: int, *, complete: bool = Tru
     """
     with reading(database.journal) as connection:
         sums = journal.read_counters(connection, execution_id)
-        rows = connection.execute(
-            select(
-                execution_files.c.path,
-                execution_files.c.outcome,
-                execution_files.c.size,
-            ).where(execution_files.c.execution_id == execution_id)
-        ).all()
+        heads = _heads(connection, execution_id)
     assert sums is not None
-    assert max(Counter(row.path for row in rows).values(), default=1) == 1, "a file is there twice"
-    processed = [row for row in rows if Outcome(row.outcome) in PROCESSED]
-    counted = [row for row in rows if Outcome(row.outcome) is not Outcome.REFUSED]
+    files = files_on_record(database, execution_id)
+    times = Counter(path_of(each) for each in files)
+    assert max(times.values(), default=1) == 1, "a file is there twice"
+    numbers = [each.number for each in files]
+    assert numbers == sorted(set(numbers)), "numbers are unique and in the order of the work"
+    records = [each.record for each in files]
+    assert heads == {**Counter(each.outcome.value for each in records), ANY_OUTCOME: len(records)}
+    processed = [each for each in records if each.outcome in PROCESSED]
+    counted = [each for each in records if each.outcome is not Outcome.REFUSED]
     assert sums.processed_files == len(processed)
-    assert sums.processed_size == sum(row.size for row in processed)
-    assert sums.failed_files == sum(Outcome(row.outcome) is Outcome.FAILED for row in rows)
+    assert sums.processed_size == sum(each.entry.size for each in processed)
+    assert sums.failed_files == sum(each.outcome is Outcome.FAILED for each in records)
     if complete:
         assert sums.to_process_files == len(counted)
-        assert sums.to_process_size == sum(row.size for row in counted)
+        assert sums.to_process_size == sum(each.entry.size for each in counted)
     with reading(database.state) as connection:
         shown = connection.execute(
             select(task_executions).where(task_executions.c.id == execution_id)
@@ -80,6 +78,18 @@ def check_records(database: Database, execution_id: int, *, complete: bool = Tru
         sums.to_process_size,
         sums.failed_files,
     )
+
+
+def _heads(connection: Connection, execution_id: int) -> dict[int, int]:
+    """How many files of each outcome the header tables say that there are."""
+    columns = record_outcomes.c
+    query = (
+        select(columns.outcome, func.sum(columns.files))
+        .where(columns.execution_id == execution_id)
+        .group_by(columns.outcome)
+    )
+    found = {outcome: int(files) for outcome, files in connection.execute(query)}
+    return {ANY_OUTCOME: 0} | found
 
 
 def check_exact(
@@ -96,8 +106,6 @@ def check_exact(
     assert staged_left(destination) == []
     assert work_left(database, execution_id) == 0
     check_records(database, execution_id)
-    with reading(database.journal) as connection:
-        query = select(execution_files.c.path).where(execution_files.c.execution_id == execution_id)
-        recorded = {bytes(path) for path in connection.execute(query).scalars()}
+    recorded = {path_of(each) for each in files_on_record(database, execution_id)}
     present = {path for path, (kind, *_) in describe(source).items() if kind != "folder"}
     assert recorded == present

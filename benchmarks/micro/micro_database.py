@@ -8,13 +8,13 @@ import msgspec
 import pytest
 from benchmarks.bench_api import rows
 from pytest_benchmark.fixture import BenchmarkFixture
-from sqlalchemy import func, insert, select
+from sqlalchemy import insert
 from tests.api.client import TestClient
 from tests.pipelines import Bench
 
-from longshore.database import catalogue, journal
+from longshore.database import catalogue, journal, recorded_files
 from longshore.database.connection import Database, reading, writing
-from longshore.database.tables import execution_files, tasks
+from longshore.database.tables import tasks
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
@@ -85,8 +85,8 @@ def test_record_of_a_batch(
 
     benchmark.pedantic(record, setup=setup, rounds=ROUNDS, warmup_rounds=2)
     with reading(database.journal) as connection:
-        recorded = connection.execute(select(func.count()).select_from(execution_files))
-        assert recorded.scalar_one() == (ROUNDS + 2) * FILES
+        recorded = recorded_files.count(connection, plan.execution_id)
+    assert recorded == (ROUNDS + 2) * FILES
 
 
 def test_catalogue_listing(

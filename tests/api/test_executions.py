@@ -7,13 +7,14 @@ from sqlalchemy import insert, update
 
 from longshore.database import catalogue
 from longshore.database.connection import writing
-from longshore.database.tables import execution_files, execution_log, task_executions, tasks
+from longshore.database.tables import execution_log, task_executions, tasks
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.outcome import Outcome
 from longshore.services.context import Context
 from tests.api.client import TestClient
 from tests.api.conftest import OTHER_USER, ClientOf
-from tests.api.test_sdk_tasks import EXECUTION_ID, execution_row, file_row
+from tests.api.test_sdk_tasks import EXECUTION_ID, execution_row, recorded
+from tests.records import add_records
 
 API = "/api/v2"
 OWNER = {"owner_id": 1001}  # the user of the fixture
@@ -31,11 +32,13 @@ def executed(user: TestClient, context: Context) -> int:
         root = catalogue.create_root(connection, "projects")
         file_id = catalogue.ensure(connection, root, entries)
         folder_id = catalogue.find(connection, root, [b"2024"])
-        rows = [
-            file_row(1, file_id=file_id, path=b"2024/a.txt"),
-            file_row(2, file_id=None, path=b"gone/b.txt", outcome=Outcome.FAILED.value),
+        times = {"atime_ns": 10**18, "ctime_ns": 10**18}
+        known = {"mode": 0o100640, "uid": 1000, "gid": 100, **times}
+        files = [
+            recorded(1, b"2024/a.txt", file_id=file_id, entry=known),
+            recorded(2, b"gone/b.txt", file_id=None, outcome=Outcome.FAILED),
         ]
-        connection.execute(insert(execution_files), rows)
+        add_records(connection, EXECUTION_ID, files)
     older = {"id": EXECUTION_ID - 1, "status": "finished_with_warnings"}
     newer = {"id": EXECUTION_ID + 1, "status": "error"}
     with writing(context.database.state) as connection:

@@ -14,12 +14,14 @@ from sqlalchemy import create_engine, insert, update
 from longshore.api.app import create_app
 from longshore.database.connection import Database, writing
 from longshore.database.migrate import migrate
-from longshore.database.tables import execution_files, execution_log, task_executions, tasks
+from longshore.database.tables import execution_log, task_executions, tasks
+from longshore.domain.outcome import Outcome
 from longshore.services.context import Context
 from tests.api.client import TestClient
 from tests.api.conftest import ADMINISTRATOR, add_users, context_over
-from tests.api.test_sdk_tasks import EXECUTION_ID, execution_row, file_row
+from tests.api.test_sdk_tasks import EXECUTION_ID, execution_row, recorded
 from tests.contract.database.conftest import new_postgresql_database
+from tests.records import add_records
 
 API = "/api/v2"
 POOL_SECONDS = 2  # a request that waits for a connection here waits for itself
@@ -114,14 +116,15 @@ def test_executions_and_their_files(client: TestClient, context: Context) -> Non
         connection.execute(insert(execution_log), [line])
         connection.execute(update(tasks).values(execution_id=EXECUTION_ID))
     with writing(context.database.journal) as connection:
-        rows = [file_row(1), file_row(2, path=b"b\xff", file_id=None), file_row(3, outcome=7)]
-        connection.execute(insert(execution_files), rows)
+        failed = recorded(3, outcome=Outcome.FAILED)
+        files = [recorded(1), recorded(2, b"b\xff", file_id=None), failed]
+        add_records(connection, EXECUTION_ID, files)
     for query, expected in (
         ("", [1, 2, 3]),
         ("outcome=failed", [3]),
         ("outcome=!=failed&size=7", [1, 2]),
         ("outcome=~%25ED", [1, 2, 3]),
-        ("name=~folder%25", [1, 3]),
+        ("name=~A.t%25", [1, 3]),
         ("modification_date=2020-09-13T12:26:40Z&limit=1", [1]),
         ("file_id=", [2]),
         ("permission=100644", []),

@@ -13,14 +13,15 @@ import pytest
 from sqlalchemy import insert, update
 
 from longshore.database.connection import writing
-from longshore.database.tables import execution_files, task_executions, tasks
-from longshore.domain.entry import EntryKind
+from longshore.database.tables import task_executions, tasks
 from longshore.domain.manifest import COLUMNS, FileRecord, Header, unescape
 from longshore.domain.manifest_chain import Found, Problem, Summary, verified
 from longshore.domain.outcome import Outcome
+from longshore.domain.record import Record
 from longshore.services import manifest_parquet
 from longshore.services.context import Context
 from tests.api.client import TestClient
+from tests.records import add_records, failure, record
 
 API = "/api/v2"
 EXECUTION = 1_700_000_000_000_000_000
@@ -52,40 +53,32 @@ def add_execution(context: Context, **more: Any) -> None:
         connection.execute(insert(task_executions), [row | more])
 
 
-def file_row(number: int, **more: Any) -> dict[str, Any]:
-    row = {
-        "execution_id": EXECUTION, "number": number, "file_id": None, "path": b"d/%d" % number,
-        "kind": EntryKind.FILE.value, "size": 7, "mtime_ns": 1_600_000_000_123_456_789,
-        "outcome": Outcome.COPIED.value, "target_path": b"t/%d" % number, "checksum_kind": "md5",
-        "checksum": b"\1\2", "xxh3_128": b"\xab" * 16, "error_kind": None, "error_stage": None,
-        "error_side": None, "error_text": None, "callback_id": None, "attempts": 1,
-        "finished_ns": 1_700_000_001_000_000_000, "source": 0,
+def recorded(number: int, path: bytes | None = None, **more: Any) -> tuple[int, Record, None]:
+    values = {
+        "target_path": b"t/%d" % number, "checksum": b"\1\2", "xxh3_128": b"\xab" * 16,
+        "entry": {"mtime_ns": 1_600_000_000_123_456_789},
     }  # fmt: skip
-    return row | more
+    return number, record(number, path or b"d/%d" % number, **(values | more)), None
 
 
-def add_files(context: Context, rows: list[dict[str, Any]]) -> None:
+def add_files(context: Context, files: list[tuple[int, Record, None]]) -> None:
     with writing(context.database.journal) as connection:
-        connection.execute(insert(execution_files), rows)
+        add_records(connection, EXECUTION, files)
 
 
-FAILED = {
-    "outcome": Outcome.FAILED.value, "target_path": None, "checksum_kind": None, "checksum": None,
-    "xxh3_128": None, "error_kind": "permission", "error_stage": "transfer", "error_side": 1,
-    "error_text": "open d/2: not\nallowed", "attempts": 4,
+NOTHING: dict[str, Any] = {"target_path": b"", "checksum": b"", "xxh3_128": b""}
+FAILED = NOTHING | {
+    "outcome": Outcome.FAILED, "failure": failure("open d/2: not\nallowed"), "attempts": 4,
 }  # fmt: skip
-REFUSED = {
-    "outcome": Outcome.REFUSED.value, "target_path": None, "checksum_kind": None,
-    "checksum": None, "xxh3_128": None, "callback_id": 8,
-}  # fmt: skip
+REFUSED = NOTHING | {"outcome": Outcome.REFUSED, "callback_id": 8}
 
 
 @pytest.fixture
 def finished(context: Context) -> None:
     """An execution with a file of every kind of outcome, and more than two blocks of them."""
     add_execution(context)
-    rows = [file_row(2, **FAILED), file_row(3, **REFUSED), file_row(1, path=ODD)]
-    rows += [file_row(number) for number in range(10, 2300)]
+    rows = [recorded(2, **FAILED), recorded(3, **REFUSED), recorded(1, ODD)]
+    rows += [recorded(number) for number in range(10, 2300)]
     add_files(context, rows)
 
 
@@ -161,7 +154,7 @@ def test_a_report_of_failures_has_only_those(admin: TestClient, form: str) -> No
 
 def test_the_option_full_report_is_the_default(admin: TestClient, context: Context) -> None:
     add_execution(context, facts=json.dumps(FACTS | {"options": {"full_report": "0"}}))
-    add_files(context, [file_row(1), file_row(2, **FAILED)])
+    add_files(context, [recorded(1), recorded(2, **FAILED)])
     assert [each.number for each in records_of(read(admin, "jsonl"))] == [2]
     assert len(records_of(read(admin, "jsonl", full_report="1"))) == 2
 
@@ -196,7 +189,7 @@ def test_a_report_before_the_end_says_so_and_is_not_kept(
     with writing(context.database.state) as connection:
         connection.execute(update(tasks).values(execution_id=EXECUTION, status=status))
     add_execution(context, status=status, task_id=task, job_finished=None)
-    add_files(context, [file_row(1)])
+    add_files(context, [recorded(1)])
     answer = admin.get(REPORT)
     assert "etag" not in answer.headers
     assert answer.headers["cache-control"] == "no-store"
@@ -304,7 +297,7 @@ def test_files_are_filtered_by_outcome(
     admin: TestClient, context: Context, written: str, wanted: set[int]
 ) -> None:
     add_execution(context)
-    add_files(context, [file_row(1), file_row(2, **FAILED), file_row(3, **REFUSED)])
+    add_files(context, [recorded(1), recorded(2, **FAILED), recorded(3, **REFUSED)])
     answer = admin.get(
         f"{API}/task_executions/{EXECUTION}/files", params={"outcome": written}
     ).json()

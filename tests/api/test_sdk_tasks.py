@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy import insert
 
 from longshore.database.connection import writing
-from longshore.database.tables import execution_files, task_executions, tasks
-from longshore.domain.entry import EntryKind
+from longshore.database.tables import task_executions, tasks
 from longshore.domain.outcome import Outcome
+from longshore.domain.record import Record
 from longshore.services.context import Context
 from tests.api.conftest import ADMINISTRATOR
+from tests.records import add_records, failure, record
 
 EXECUTION_ID = 1_700_000_000_123_456_789
 
@@ -199,17 +200,12 @@ def execution_row(task_id: int, **more: Any) -> dict[str, Any]:
     return row | more
 
 
-def file_row(number: int, **more: Any) -> dict[str, Any]:
+def recorded(
+    number: int, path: bytes = b"folder/a.txt", *, file_id: int | None = 0, **more: Any
+) -> tuple[int, Record, int | None]:
     """A copied file as the controller would have recorded it."""
-    row = {
-        "execution_id": EXECUTION_ID, "number": number, "file_id": 10 + number,
-        "path": b"folder/a.txt", "kind": EntryKind.FILE.value, "size": 7,
-        "mtime_ns": 1_600_000_000_000_000_000, "outcome": Outcome.COPIED.value,
-        "target_path": b"folder/a.txt", "checksum_kind": "md5", "checksum": b"\1\2",
-        "error_kind": None, "error_stage": None, "error_side": None, "error_text": None,
-        "attempts": 1, "finished_ns": 1_700_000_001_000_000_000,
-    }  # fmt: skip
-    return row | more
+    copied = {"target_path": b"folder/a.txt", "checksum": b"\1\2"}
+    return number, record(number, path, **(copied | more)), 10 + number if file_id == 0 else file_id
 
 
 def test_task_executions_api_and_files(
@@ -224,12 +220,9 @@ def test_task_executions_api_and_files(
             ],
         )
         connection.execute(tasks.update().values(execution_id=EXECUTION_ID))
-    failed = {
-        "outcome": Outcome.FAILED.value, "error_kind": "permission", "error_stage": "transfer",
-        "error_side": 1, "error_text": "open a: not allowed", "path": b"b\xff.txt",
-    }  # fmt: skip
+    failed = recorded(2, b"b\xff.txt", outcome=Outcome.FAILED, failure=failure())
     with writing(context.database.journal) as connection:
-        connection.execute(insert(execution_files), [file_row(1), file_row(2, **failed)])
+        add_records(connection, EXECUTION_ID, [recorded(1), failed])
     api, identifier = nodeum_sdk.TaskExecutionsApi(sdk), str(EXECUTION_ID)
     shown = api.show_task_execution(task_execution_id=identifier)
     assert (shown.id, shown.status, shown.job_started) == (

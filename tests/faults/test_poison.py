@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
 
-from longshore.database.connection import reading
-from longshore.database.tables import execution_files
 from longshore.domain.execution import TaskStatus
 from longshore.domain.outcome import Outcome
 from tests.exactness import check_records, outcomes, status_of
 from tests.plants import planted
+from tests.records import failed_on_record
 from tests.story import add_copy_task, add_share_pool
 from tests.trees import describe, grow, staged_left
 
@@ -50,9 +48,7 @@ def test_a_poisonous_file_fails_alone(
             Outcome.FAILED: 1,
         }
         check_records(plant.database, execution_id)
-        with reading(plant.database.journal) as connection:
-            query = select(execution_files).where(execution_files.c.outcome == Outcome.FAILED.value)
-            failed = connection.execute(query).one()
+        failed = failed_on_record(plant.database)
     assert (failed.path.endswith(GUILTY.encode()), failed.error_kind) == (True, "mover_died")
     arrived = {path: what for path, what in describe(destination).items() if what[0] == "file"}
     expected = {path: what for path, what in describe(source).items() if what[0] == "file"}

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from longshore.database.connection import reading
-from longshore.database.tables import execution_files, waits
+from longshore.database.tables import waits
 from longshore.domain.errors import ErrorKind, RetryClass
 from longshore.domain.execution import TaskStatus
 from longshore.domain.outcome import Outcome
@@ -22,6 +22,7 @@ from longshore.pipeline.copying import ATTEMPTS_MAXIMUM
 from longshore.storage.wrappers.faults import Deed, Fault, Refuse
 from tests.exactness import check_exact, check_records, last_execution, outcomes, status_of
 from tests.plants import Plant, planted
+from tests.records import failed_on_record
 from tests.servers import wait_until
 from tests.story import Task, add_copy_task, add_share_pool
 from tests.trees import describe, grow, staged_left
@@ -174,9 +175,7 @@ def test_a_file_that_cannot_be_read_fails_after_its_attempts_and_the_others_arri
         Outcome.FAILED: 1,
     }
     check_records(plant.database, execution_id)
-    with reading(plant.database.journal) as connection:
-        query = select(execution_files).where(execution_files.c.outcome == Outcome.FAILED.value)
-        failed = connection.execute(query).one()
+    failed = failed_on_record(plant.database)
     assert failed.path.endswith(b"f000007.dat")
     assert (failed.error_kind, failed.attempts) == (kind.value, ATTEMPTS_MAXIMUM)
     missing = {path for path, what in describe(source).items() if what[0] == "file"} - set(

@@ -17,9 +17,10 @@ from sqlalchemy import select, update
 
 from longshore.bootstrap import EXIT_LEASE_LOST
 from longshore.database.connection import JOURNAL_FILE, STATE_FILE, reading, writing
-from longshore.database.tables import execution_files, leases, work
+from longshore.database.tables import leases, work
 from tests.exactness import check_exact
 from tests.plants import SMALL_STEPS, Plant, planted
+from tests.records import every_file_on_record
 from tests.servers import wait_until
 from tests.story import Task, add_copy_task, add_share_pool
 from tests.trees import grow
@@ -51,10 +52,8 @@ def task(plant: Plant, source: Path, destination: Path) -> Task:
 def recorded(plant: Plant) -> tuple[set[int], set[int]]:
     """What the journal holds: numbers of records and of work items."""
     with reading(plant.database.journal) as connection:
-        return (
-            set(connection.execute(select(execution_files.c.number)).scalars()),
-            set(connection.execute(select(work.c.id)).scalars()),
-        )
+        items = set(connection.execute(select(work.c.id)).scalars())
+    return {each.number for each in every_file_on_record(plant.database)}, items
 
 
 def test_controller_stopped_past_its_lease_is_replaced_and_nothing_is_done_twice(

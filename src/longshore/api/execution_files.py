@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row
 from starlette.responses import Response
 
 from longshore.api.rendering import (
@@ -21,9 +20,9 @@ from longshore.api.routing import Call, Routes
 from longshore.database.execution_files import FILES_DEFAULT
 from longshore.domain import paths
 from longshore.domain.entry import EntryKind
-from longshore.domain.errors import Side
-from longshore.domain.outcome import Outcome
+from longshore.domain.errors import FileFailure, Side
 from longshore.services import executions
+from longshore.services.execution_pages import ExecutionFile
 
 routes = Routes()
 
@@ -33,44 +32,45 @@ FILTERS = (
 )  # fmt: skip
 
 
-def render(file: Row[Any]) -> dict[str, object]:
-    """A file of the catalogue, and what became of it in the execution."""
-    known = file.name is not None
-    name = file.name if known else paths.split(file.path)[1]
+def render(file: ExecutionFile) -> dict[str, object]:
+    """What became of a file in the execution, and where the catalogue has it."""
+    recorded = file.recorded
+    record, entry = recorded.record, recorded.record.entry
+    known = entry.mode != 0
+    target = record.target_path
     return {
-        "id": file.file_id,
-        "name": paths.to_text(name),
+        "id": recorded.file_id,
+        "name": paths.to_text(entry.name),
         "parent": file.parent_id,
         "primary_id": file.root_id,
-        "type": "folder" if file.kind == EntryKind.FOLDER else "file",
-        "permission": permission(file.mode) if known else None,
-        "size": file.size,
-        "change_date": date_of_nanoseconds(file.ctime_ns),
-        "modification_date": date_of_nanoseconds(file.mtime_ns),
-        "access_date": date_of_nanoseconds(file.atime_ns),
-        "uid": file.uid,
-        "gid": file.gid,
-        "file_path": f"/{paths.to_text(file.path)}",
-        "number": file.number,
-        "outcome": Outcome(file.outcome).name.lower(),
-        "checksum_type": file.checksum_kind,
-        "checksum": file.checksum.hex() if file.checksum is not None else None,
-        "target_path": None if file.target_path is None else f"/{paths.to_text(file.target_path)}",
-        "error": _error(file),
-        "attempts": file.attempts,
-        "finished": date_of_nanoseconds(file.finished_ns),
+        "type": "folder" if entry.kind is EntryKind.FOLDER else "file",
+        "permission": permission(entry.mode) if known else None,
+        "size": entry.size,
+        "change_date": date_of_nanoseconds(entry.ctime_ns) if known else None,
+        "modification_date": date_of_nanoseconds(entry.mtime_ns),
+        "access_date": date_of_nanoseconds(entry.atime_ns) if known else None,
+        "uid": entry.uid if known else None,
+        "gid": entry.gid if known else None,
+        "file_path": f"/{paths.to_text(paths.join(record.folder, entry.name))}",
+        "number": recorded.number,
+        "outcome": record.outcome.name.lower(),
+        "checksum_type": recorded.checksum_kind,
+        "checksum": record.checksum.hex() if record.checksum else None,
+        "target_path": f"/{paths.to_text(target)}" if target else None,
+        "error": _error(record.failure),
+        "attempts": record.attempts,
+        "finished": date_of_nanoseconds(record.finished_ns),
     }
 
 
-def _error(file: Row[Any]) -> object:
-    if file.error_kind is None:
+def _error(failure: FileFailure | None) -> object:
+    if failure is None:
         return None
-    side = Side(file.error_side or 0)
     return {
-        "kind": file.error_kind,
-        "stage": file.error_stage,
-        "side": None if side is Side.NONE else side.name.lower(),
-        "text": file.error_text,
+        "kind": failure.kind.value,
+        "stage": failure.stage.value,
+        "side": None if failure.side is Side.NONE else failure.side.name.lower(),
+        "text": failure.text,
     }
 
 

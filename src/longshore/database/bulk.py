@@ -1,6 +1,6 @@
 """Many rows at once: columns of values instead of a statement and a dict for every row.
 
-Recording a file writes three rows, so what a row costs above the database itself decides how many
+Recording a file writes two rows, so what a row costs above the database itself decides how many
 files a second the controller keeps up with. SQLite gets the rows of a statement one by one, bound
 by its driver; PostgreSQL gets each column as one array.
 """

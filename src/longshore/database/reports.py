@@ -1,18 +1,12 @@
-"""What manifests are made of: an execution's facts, and its files in short pages."""
+"""What manifests say of an execution, besides its files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from longshore.database.tables import execution_files, task_executions
-from longshore.domain.outcome import Outcome
-
-_FILES = execution_files.c
-_HIDDEN = {"execution_id", "file_id"}
-_COLUMNS = [column for column in _FILES if column.name not in _HIDDEN]
+from longshore.database.tables import task_executions
 
 
 def execution(connection: Connection, execution_id: int) -> Row[Any]:
@@ -26,18 +20,3 @@ def outcomes_removed(connection: Connection, execution_id: int) -> bool:
     query = select(task_executions.c.outcomes_removed).where(task_executions.c.id == execution_id)
     row = connection.execute(query).one_or_none()
     return row is None or row.outcomes_removed is not None
-
-
-def files_after(
-    connection: Connection,
-    execution_id: int,
-    number: int,
-    *,
-    limit: int,
-    outcome: Outcome | None = None,
-) -> Sequence[Row[Any]]:
-    """The next files in the order of work, from behind the number on; only of the outcome."""
-    query = select(*_COLUMNS).where(_FILES.execution_id == execution_id, _FILES.number > number)
-    if outcome is not None:
-        query = query.where(_FILES.outcome == outcome.value)
-    return connection.execute(query.order_by(_FILES.number).limit(limit)).all()

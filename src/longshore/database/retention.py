@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, Table, delete, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Row, Table, delete, select, tuple_, update
 
 from longshore.database.executions import CORRECT
 from longshore.database.tables import (
     counters,
-    execution_files,
     execution_log,
+    record_blocks,
+    record_folders,
+    record_outcomes,
     task_executions,
     tasks,
     work,
@@ -19,9 +21,16 @@ from longshore.database.tables import (
 from longshore.domain.task import WorkflowAction
 
 CHUNK_ROWS = 500  # removed in one transaction: some milliseconds
+CHUNK_BLOCKS = 25  # the same, of blocks of records
 
 _BACKUPS = (WorkflowAction.FULL_BACKUP.value, WorkflowAction.INCREMENTAL_BACKUP.value)
 _EXECUTIONS = task_executions.c
+
+_RECORDS: Sequence[tuple[Table, Sequence[Column[Any]], int]] = (
+    (record_folders, [record_folders.c.folder_key, record_folders.c.first_number], CHUNK_ROWS),
+    (record_outcomes, [record_outcomes.c.outcome, record_outcomes.c.first_number], CHUNK_ROWS),
+    (record_blocks, [record_blocks.c.first_number], CHUNK_BLOCKS),
+)
 
 
 def with_records(connection: Connection, *, after: int, before: int, limit: int) -> list[int]:
@@ -93,15 +102,16 @@ def mark_outcomes_removed(connection: Connection, execution_id: int, now: int) -
 
 def remove_some_outcomes(connection: Connection, execution_id: int) -> bool:
     """Remove a chunk of per-file records; whether there are more. Counters go with the last."""
-    if _remove_some(connection, execution_files, execution_files.c.number, execution_id):
-        return True
+    for table, key, rows in _RECORDS:
+        if _remove_some(connection, table, key, execution_id, rows):
+            return True
     connection.execute(delete(counters).where(counters.c.execution_id == execution_id))
     return False
 
 
 def remove_some_log(connection: Connection, execution_id: int) -> bool:
     """Remove a chunk of the execution's log; whether there is more."""
-    return _remove_some(connection, execution_log, execution_log.c.id, execution_id)
+    return _remove_some(connection, execution_log, [execution_log.c.id], execution_id, CHUNK_ROWS)
 
 
 def remove_execution(connection: Connection, execution_id: int) -> None:
@@ -109,13 +119,13 @@ def remove_execution(connection: Connection, execution_id: int) -> None:
 
 
 def _remove_some(
-    connection: Connection, table: Table, number: Column[Any], execution_id: int
+    connection: Connection, table: Table, key: Sequence[Column[Any]], execution_id: int, rows: int
 ) -> bool:
-    """Remove the first rows of the execution; whether it may have more."""
+    """Remove the first rows of the execution, in the order of the key; whether it may have more."""
     of_execution = table.c.execution_id == execution_id
     last = connection.execute(
-        select(number).where(of_execution).order_by(number).limit(1).offset(CHUNK_ROWS - 1)
-    ).scalar()
-    chunk = of_execution if last is None else of_execution & (number <= last)
+        select(*key).where(of_execution).order_by(*key).limit(1).offset(rows - 1)
+    ).first()
+    chunk = of_execution if last is None else of_execution & (tuple_(*key) <= tuple_(*last))
     connection.execute(delete(table).where(chunk))
     return last is not None

@@ -570,38 +570,41 @@ counters = Table(
     Column("warnings", BigInteger, nullable=False),  # kept files with lost metadata and the like
 )
 
-execution_files = Table(
-    "execution_files",
+# The records of an execution's files, in blocks: see database/record_blocks.py.
+record_blocks = Table(
+    "record_blocks",
     journal,
     Column("execution_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("number", BigInteger, primary_key=True, autoincrement=False),  # work id * 4096 + place
-    Column("file_id", BigInteger),  # nodes.id, where the catalogue has it
-    Column("path", LargeBinary, nullable=False),  # in the source storage
-    Column("kind", SmallInteger, nullable=False),
-    Column("size", BigInteger, nullable=False),
-    Column("mtime_ns", BigInteger, nullable=False),
-    Column("outcome", SmallInteger, nullable=False),
-    Column("target_path", LargeBinary),  # in the destination storage, of written files
-    Column("checksum_kind", Text),
-    Column("checksum", LargeBinary),  # of the kind that was asked for
-    Column("xxh3_128", LargeBinary),
-    Column("error_kind", Text),
-    Column("error_stage", Text),
-    Column("error_side", SmallInteger),
-    Column("error_text", Text),
-    Column("callback_id", BigInteger),  # the callback that refused or failed
-    Column("attempts", SmallInteger, nullable=False),
-    Column("finished_ns", BigInteger, nullable=False),
-    Column("source", SmallInteger),  # index into the plan's sources, each with one destination
+    Column("first_number", BigInteger, primary_key=True, autoincrement=False),
+    Column("files", Integer, nullable=False),  # their numbers follow each other
+    Column("format", SmallInteger, nullable=False),  # database.record_blocks.Format
+    Column("checksum_kind", Text),  # of the checksums that the task asked for
+    Column("file_ids", LargeBinary),  # nodes.id of the files, packed; null = the catalogue has none
+    Column("payload", LargeBinary, nullable=False),
+)
+
+# How many files of each outcome are in which block: for counting, and for finding blocks.
+record_outcomes = Table(
+    "record_outcomes",
+    journal,
+    Column("execution_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("outcome", SmallInteger, primary_key=True, autoincrement=False),  # 0 = of any
+    Column("first_number", BigInteger, primary_key=True, autoincrement=False),  # of the block
+    Column("files", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
-Index(
-    "ix_execution_files_outcome",
-    execution_files.c.execution_id,
-    execution_files.c.outcome,
-    execution_files.c.number,
+
+# Which blocks hold files of a folder of the source storage, and between which names.
+record_folders = Table(
+    "record_folders",
+    journal,
+    Column("execution_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("folder_key", BigInteger, primary_key=True, autoincrement=False),  # catalogue.path_key
+    Column("first_number", BigInteger, primary_key=True, autoincrement=False),  # of the block
+    Column("first_name", LargeBinary, nullable=False),
+    Column("last_name", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
-Index("ix_execution_files_file", execution_files.c.execution_id, execution_files.c.file_id)
 
 # ------------------------------------------------------------------------------ catalogue
 

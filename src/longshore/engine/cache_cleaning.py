@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from longshore.database import catalogue
 from longshore.engine.incremental import FolderId
 from longshore.pipeline.messages import CopyGroup, CopyWork, ExecutionPlan, PackedWork, PlannedFile
-from longshore.pipeline.packing import pack_groups
+from longshore.pipeline.packing import pack_anew
 
 _decoder = msgspec.msgpack.Decoder(CopyWork)
 
@@ -32,7 +32,7 @@ def eligible(
             )
             for group in _decoder.decode(packed.payload).groups
         ]
-        rest = pack_groups(groups)
+        rest = pack_anew(groups)
         if rest is not None:
             kept.append(msgspec.structs.replace(rest, sort_key=packed.sort_key))
     return kept

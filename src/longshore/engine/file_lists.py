@@ -7,11 +7,10 @@ under these names goes the same way as everything else they find.
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from longshore.database import journal
+from longshore.database import journal, recorded_files
 from longshore.database.journal import NewWork
-from longshore.database.tables import execution_files
 from longshore.domain import paths
 from longshore.domain.outcome import Outcome
 from longshore.engine.floor import Floor
@@ -20,6 +19,7 @@ from longshore.pipeline.messages import ExecutionPlan, ListWork, ScanFolder, Wor
 from longshore.pipeline.packing import pack_scan
 
 PAGE_RECORDS = 1000  # records turned into work in one transaction: a few milliseconds
+TAKEN = frozenset(Outcome) - {Outcome.REFUSED}
 SCAN_BACKLOG = 16  # scan items that wait before another page is taken
 
 
@@ -53,18 +53,10 @@ def advance(floor: Floor, run: Run) -> None:
 
 def _page(connection: Connection, execution_id: int, after: int) -> list[tuple[int, bytes]]:
     """(number, path) of the next files that were not left out by a callback."""
-    columns = execution_files.c
-    query = (
-        select(columns.number, columns.path)
-        .where(
-            columns.execution_id == execution_id,
-            columns.number > after,
-            columns.outcome != Outcome.REFUSED.value,
-        )
-        .order_by(columns.number)
-        .limit(PAGE_RECORDS)
+    files = recorded_files.files_after(
+        connection, execution_id, after, limit=PAGE_RECORDS, outcomes=TAKEN
     )
-    return [(number, bytes(path)) for number, path in connection.execute(query)]
+    return [(each.number, paths.join(each.record.folder, each.record.entry.name)) for each in files]
 
 
 def _scan_of(plan: ExecutionPlan, path: bytes) -> list[ScanFolder]:

@@ -18,7 +18,7 @@ from longshore.pipeline.messages import (
     PackedWork,
     PlannedFile,
 )
-from longshore.pipeline.packing import pack_groups
+from longshore.pipeline.packing import pack_anew
 
 FolderId = Callable[[int, bytes], int]
 
@@ -58,7 +58,7 @@ def leave_out(
                 place = first_place + len(unchanged)
                 unchanged.append(_record(group, planned, path, place, finished_ns))
             groups.append(msgspec.structs.replace(group, files=files))
-        rest = pack_groups(groups)
+        rest = pack_anew(groups)
         if rest is not None:
             kept.append(msgspec.structs.replace(rest, sort_key=packed.sort_key))
     return Changed(kept, unchanged)

@@ -12,16 +12,15 @@ from dataclasses import dataclass, field
 import msgspec
 from sqlalchemy import Connection
 
-from longshore.database import bulk, catalogue, node_rows
+from longshore.database import bulk, catalogue, node_rows, record_blocks
 from longshore.database.journal import Counters
 from longshore.database.node_rows import NodeState, Siblings
-from longshore.database.tables import execution_files
 from longshore.domain import paths
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.entry import Entry
 from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage, show
 from longshore.domain.outcome import PROCESSED, WRITTEN, Outcome
-from longshore.domain.record import PLACES_PER_WORK, Record
+from longshore.domain.record import Record
 from longshore.domain.storage import StorageKind, StorageReference
 from longshore.domain.task import WorkflowAction
 from longshore.pipeline.messages import (
@@ -110,9 +109,15 @@ class Recorder:
         if self.plan.destinations:
             self._record_copies(connection, records, file_ids)
         self._record_erased(connection, records, file_ids)
-        columns = self._columns(work_id, records, file_ids)
-        fixed = {"execution_id": self.plan.execution_id}
-        bulk.insert(connection, execution_files, columns, fixed=fixed)
+        kind = self.plan.checksum
+        record_blocks.put_records(
+            connection,
+            self.plan.execution_id,
+            work_id,
+            records,
+            file_ids,
+            checksum_kind=None if kind is ChecksumKind.NONE else kind.value,
+        )
         return change_of(records)
 
     def record_folders(self, connection: Connection, folders: Iterable[FoundFolder]) -> None:
@@ -364,40 +369,6 @@ class Recorder:
                 file_id = ids[folder_ids[place], name]
                 copies.add(reference, file_id, record.target_path, record, lost=record.lost)
         copies.write(connection, catalogue.put_copies_in)
-
-    # ------------------------------------------------------------------ records
-
-    def _columns(
-        self, work_id: int, records: Sequence[Record], file_ids: Sequence[int | None]
-    ) -> dict[str, Sequence[object]]:
-        """The rows of the records, column by column."""
-        first = work_id * PLACES_PER_WORK
-        entries = [record.entry for record in records]
-        columns: dict[str, Sequence[object]] = {
-            "number": [first + record.place for record in records],
-            "file_id": file_ids,
-            "path": [paths.join(record.folder, record.entry.name) for record in records],
-            "kind": [int(entry.kind) for entry in entries],
-            "size": [entry.size for entry in entries],
-            "mtime_ns": [entry.mtime_ns for entry in entries],
-            "outcome": [int(record.outcome) for record in records],
-            "target_path": [record.target_path or None for record in records],
-            "xxh3_128": [record.xxh3_128 or None for record in records],
-            "callback_id": [record.callback_id or None for record in records],
-            "attempts": [record.attempts for record in records],
-            "finished_ns": [record.finished_ns for record in records],
-            "source": [record.source for record in records],
-            **_checksums(self.plan, records),
-        }
-        failures = [record.failure for record in records]
-        if any(failures):
-            columns |= {
-                "error_kind": [each.kind.value if each else None for each in failures],
-                "error_stage": [each.stage.value if each else None for each in failures],
-                "error_side": [each.side.value if each else None for each in failures],
-                "error_text": [each.text if each else None for each in failures],
-            }
-        return columns
 
 
 @dataclass(slots=True)

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from sqlalchemy import Connection, distinct, func, select
+from sqlalchemy import Connection
 
-from longshore.database.tables import execution_files
+from longshore.database import recorded_files
+from longshore.database.recorded_files import Place
 from longshore.domain.outcome import WRITTEN, Outcome
-from longshore.domain.paths import join
 from longshore.domain.record import PLACES_PER_WORK, Record
+from longshore.domain.storage import StorageReference
 from longshore.pipeline.messages import ExecutionPlan, ReleaseGroup
 
 HOLDING = WRITTEN | {Outcome.IDENTICAL}
 """Outcomes after which the destination holds the content of the source."""
+
+FOLDERS_AT_ONCE = 100  # looked for in one query; SQLite takes a thousand conditions
+
+
+class _File(NamedTuple):
+    """A state of a source file. One that has changed in between is another file."""
+
+    storage: StorageReference
+    part: tuple[int, int]  # which bytes of it
+    folder: bytes
+    name: bytes
+    size: int
+    mtime_ns: int
 
 
 def held_everywhere(
@@ -21,13 +36,12 @@ def held_everywhere(
 ) -> list[ReleaseGroup]:
     """The files of these records that every destination holds, grouped by folder.
 
-    The records are in the database already. With several destinations the one that comes last
-    finds the others on record, so each source is released exactly once.
+    The records are in the database already, all those of a reply. With several destinations the
+    one that comes last finds the others on record, so each source is released exactly once.
     """
     holding = [record for record in records if record.outcome in HOLDING]
     if len(plan.destinations) > 1:
-        complete = _complete(connection, plan, work_id)
-        holding = [record for record in holding if _path(record) in complete]
+        holding = _completing(connection, plan, work_id, holding)
     groups: list[ReleaseGroup] = []
     for record in holding:
         last = groups[-1] if groups else None
@@ -38,26 +52,52 @@ def held_everywhere(
     return groups
 
 
-def _complete(connection: Connection, plan: ExecutionPlan, work_id: int) -> set[bytes]:
-    """The source paths of the work item that are on record for every destination."""
-    first = work_id * PLACES_PER_WORK
-    ids = select(execution_files.c.file_id).where(
-        execution_files.c.execution_id == plan.execution_id,
-        execution_files.c.number.between(first, first + PLACES_PER_WORK - 1),
-        execution_files.c.file_id.is_not(None),
-    )
-    query = (
-        select(execution_files.c.path)
-        .where(
-            execution_files.c.execution_id == plan.execution_id,
-            execution_files.c.file_id.in_(ids),
-            execution_files.c.outcome.in_([outcome.value for outcome in HOLDING]),
-        )
-        .group_by(execution_files.c.path)
-        .having(func.count(distinct(execution_files.c.number)) == len(plan.destinations))
-    )
-    return {bytes(path) for path in connection.execute(query).scalars()}
+def _completing(
+    connection: Connection, plan: ExecutionPlan, work_id: int, holding: Sequence[Record]
+) -> list[Record]:
+    """Those of the records with which their files came to the last of the destinations."""
+    files = {_file(plan, record) for record in holding}
+    own = {work_id * PLACES_PER_WORK + record.place for record in holding}
+    held = _held_before(connection, plan, files, own)
+    every = len(plan.destinations)
+    completing = []
+    for record in holding:
+        at = held.setdefault(_file(plan, record), set())
+        destination = plan.sources[record.source].destination
+        if destination not in at:
+            at.add(destination)
+            if len(at) == every:
+                completing.append(record)
+    return completing
 
 
-def _path(record: Record) -> bytes:
-    return join(record.folder, record.entry.name)
+def _held_before(
+    connection: Connection, plan: ExecutionPlan, files: set[_File], own: set[int]
+) -> dict[_File, set[int]]:
+    """The destinations that hold the files by other records than those with these numbers."""
+    held: dict[_File, set[int]] = {}
+    names: dict[bytes, list[bytes]] = {}
+    for file in files:
+        names.setdefault(file.folder, []).append(file.name)
+    places = [Place(folder, min(inside), max(inside)) for folder, inside in names.items()]
+    for start in range(0, len(places), FOLDERS_AT_ONCE):
+        for each in recorded_files.files_in(
+            connection, plan.execution_id, places[start : start + FOLDERS_AT_ONCE], HOLDING
+        ):
+            file = _file(plan, each.record)
+            if file in files and each.number not in own:
+                destination = plan.sources[each.record.source].destination
+                held.setdefault(file, set()).add(destination)
+    return held
+
+
+def _file(plan: ExecutionPlan, record: Record) -> _File:
+    source, entry = plan.sources[record.source], record.entry
+    return _File(
+        source.storage.reference,
+        (source.range_first, source.range_last),
+        record.folder,
+        entry.name,
+        entry.size,
+        entry.mtime_ns,
+    )

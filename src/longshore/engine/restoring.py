@@ -30,7 +30,7 @@ from longshore.pipeline.messages import (
     PlannedFile,
     encode,
 )
-from longshore.pipeline.packing import pack_groups
+from longshore.pipeline.packing import pack_anew
 
 _decoder = msgspec.msgpack.Decoder(CopyWork)
 
@@ -130,7 +130,7 @@ def retarget(
                         unkept=copy.unkept_of(planned) if copy else b"",
                     )
                 )
-        batch = pack_groups(list(groups.values()))
+        batch = pack_anew(list(groups.values()))
         if batch is not None:
             result.batches.append(msgspec.structs.replace(batch, sort_key=packed.sort_key))
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from operator import itemgetter
 from typing import TypeVar
 
@@ -142,6 +143,23 @@ def pack_groups(groups: list[CopyGroup]) -> PackedWork | None:
     files = [planned for group in kept for planned in group.files]
     size = sum(planned.entry.size for planned in files)
     return PackedWork(len(files), size, encode(CopyWork(kept))) if files else None
+
+
+def pack_anew(groups: list[CopyGroup]) -> PackedWork | None:
+    """As `pack_groups`, for a new work item: places from 0 on, without those that were left out.
+
+    Records whose places follow each other are kept together.
+    """
+    places = count()
+    return pack_groups(
+        [
+            msgspec.structs.replace(
+                group,
+                files=[msgspec.structs.replace(each, place=next(places)) for each in group.files],
+            )
+            for group in groups
+        ]
+    )
 
 
 WORK_OF_ACTION = {

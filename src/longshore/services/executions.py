@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -13,6 +12,7 @@ from longshore.database.connection import reading
 from longshore.database.query import Page, read_integer
 from longshore.services.context import Context
 from longshore.services.errors import NotFound
+from longshore.services.execution_pages import ExecutionFile, page_of, shown
 from longshore.services.listing import Listing, listing
 from longshore.services.principal import Principal
 from longshore.services.tasks import require
@@ -95,26 +95,22 @@ def files(
     parent_id = None if parent is None else _require_node(context, parent)
     if execution_id is None:
         return Listing(0, iter(()))
-    return listing(
-        context.database.journal,
-        execution_files.of(execution_id, parent_id=parent_id),
-        replace(page, sort=()),
-        filterables=execution_files.FILTERABLES,
-        sortables={},
-        identity=execution_files.COLUMNS.number,
-    )
+    engine = context.database.journal
+    with reading(engine) as connection:
+        wanted = execution_files.search(connection, execution_id, page.filters, parent_id=parent_id)
+    return page_of(engine, wanted, page)
 
 
-def file(context: Context, execution_id: int | None, identifier: str) -> Row[Any]:
+def file(context: Context, execution_id: int | None, identifier: str) -> ExecutionFile:
     """What became of one file of the execution. Raises NotFound."""
     file_id = read_integer(identifier)
     if execution_id is None or file_id is None:
         raise NotFound("file")
-    with reading(context.database.journal) as connection:
-        found = execution_files.find(connection, execution_id, file_id)
+    engine = context.database.journal
+    found = execution_files.find(engine, execution_id, file_id)
     if found is None:
         raise NotFound("file")
-    return found
+    return next(shown(engine, iter((found,))))
 
 
 def _require(

@@ -20,7 +20,7 @@ class Listing:
     """How many rows match, and those of the page. The rows can be gone through once."""
 
     count: int
-    rows: Iterator[Row[Any]]
+    rows: Iterator[Any]
 
 
 class Finder(Protocol):

@@ -12,9 +12,10 @@ import msgspec
 from sqlalchemy import Row
 
 from longshore import __version__
-from longshore.database import reports, runs
+from longshore.database import recorded_files, reports, runs
 from longshore.database.connection import Database, reading
-from longshore.domain.entry import EntryKind
+from longshore.database.recorded_files import RecordedFile
+from longshore.domain import paths
 from longshore.domain.errors import LongshoreError, Side
 from longshore.domain.execution import IDLE, TaskStatus
 from longshore.domain.manifest import (
@@ -30,6 +31,7 @@ from longshore.domain.manifest import (
 )
 from longshore.domain.manifest_chain import first_block, written
 from longshore.domain.outcome import Outcome
+from longshore.domain.record import UNKNOWN_SOURCE
 from longshore.domain.task import OptionType
 from longshore.services import executions, manifest_parquet
 from longshore.services.context import Context
@@ -151,62 +153,57 @@ def _date(seconds: int | None) -> str | None:
 def _blocks(database: Database, execution_id: int, header: Header) -> Iterator[list[FileRecord]]:
     """The records block by block, each read in a transaction of its own."""
     destinations = [source.get("destination") for source in header.sources]
-    outcome = None if header.full else Outcome.FAILED
+    outcomes = None if header.full else {Outcome.FAILED}
     number = -1
     while True:
         with reading(database.journal) as connection:
-            rows = reports.files_after(
-                connection, execution_id, number, limit=BLOCK_RECORDS, outcome=outcome
+            files = recorded_files.files_after(
+                connection, execution_id, number, limit=BLOCK_RECORDS, outcomes=outcomes
             )
-        if rows:
-            number = rows[-1].number
-            yield [_record(row, destinations) for row in rows]
-        if len(rows) < BLOCK_RECORDS:
+        if files:
+            number = files[-1].number
+            yield [_record(each, destinations) for each in files]
+        if len(files) < BLOCK_RECORDS:
             break
     with reading(database.state) as connection:
         if reports.outcomes_removed(connection, execution_id):
             raise OutcomesRemoved(f"the records of execution {execution_id} were removed")
 
 
-def _record(row: Row[Any], destinations: list[int | None]) -> FileRecord:
-    source = row.source
+def _record(file: RecordedFile, destinations: list[int | None]) -> FileRecord:
+    record, entry, failure = file.record, file.record.entry, file.record.failure
+    source = None if record.source == UNKNOWN_SOURCE else record.source
     known = source is not None and source < len(destinations)
     return FileRecord(
-        number=row.number,
+        number=file.number,
         source=source,
-        destination=destinations[source] if known else None,
-        path=_path(row.path),
-        target_path=None if row.target_path is None else _path(row.target_path),
-        kind=_KINDS[row.kind],
-        outcome=_OUTCOMES[row.outcome],
-        size=row.size,
-        mtime_ns=row.mtime_ns,
-        checksum_type=row.checksum_kind,
-        checksum=_hexadecimal(row.checksum),
-        xxh3_128=_hexadecimal(row.xxh3_128),
-        error_kind=row.error_kind,
-        error_stage=row.error_stage,
-        error_side=_SIDES[row.error_side or 0],
-        error_text=_one_line(row.error_text),
-        callback_id=row.callback_id,
-        attempts=row.attempts,
-        finished_ns=row.finished_ns,
+        destination=destinations[record.source] if known else None,
+        path=_path(paths.join(record.folder, entry.name)),
+        target_path=_path(record.target_path) if record.target_path else None,
+        kind=entry.kind.name.lower(),
+        outcome=record.outcome.name.lower(),
+        size=entry.size,
+        mtime_ns=entry.mtime_ns,
+        checksum_type=file.checksum_kind,
+        checksum=record.checksum.hex() or None,
+        xxh3_128=record.xxh3_128.hex() or None,
+        error_kind=failure.kind.value if failure else None,
+        error_stage=failure.stage.value if failure else None,
+        error_side=_SIDES[failure.side] if failure else None,
+        error_text=_one_line(failure.text) if failure else None,
+        callback_id=record.callback_id or None,
+        attempts=record.attempts,
+        finished_ns=record.finished_ns,
     )
 
 
-_KINDS = {kind.value: kind.name.lower() for kind in EntryKind}
-_OUTCOMES = {outcome.value: outcome.name.lower() for outcome in Outcome}
-_SIDES = {side.value: None if side is Side.NONE else side.name.lower() for side in Side}
+_SIDES = {side: None if side is Side.NONE else side.name.lower() for side in Side}
 
 
 def _path(path: bytes) -> str:
     # The slash is how the api shows paths; it also keeps a name such as `=1+1` from being taken
     # for a formula where a table is opened.
     return f"/{escape(path)}"
-
-
-def _hexadecimal(digest: bytes | None) -> str | None:
-    return None if digest is None else bytes(digest).hex()
 
 
 def _one_line(text: str | None) -> str | None:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from longshore.database.connection import reading
-from longshore.database.tables import execution_files, work
+from longshore.database.tables import work
 from longshore.domain.execution import IDLE, TaskStatus
 from longshore.domain.outcome import Outcome
 from longshore.engine.settling import DEATHS_MAXIMUM
@@ -25,6 +25,7 @@ from tests.exactness import (
     status_of,
     work_left,
 )
+from tests.records import failed_on_record
 from tests.story import Task, add_copy_task, add_share_pool
 from tests.trees import grow, staged_left
 from tests.workshop import Crash, CrashAt, Workshop, reaching
@@ -172,9 +173,7 @@ def test_a_big_file_that_kills_movers_fails_alone(
     found = outcomes(workshop.database, execution_id)
     assert found == {Outcome.COPIED: SMALL_FILES, Outcome.FAILED: 1}
     check_records(workshop.database, execution_id)
-    with reading(workshop.database.journal) as connection:
-        query = select(execution_files).where(execution_files.c.path == b"big")
-        failed = connection.execute(query).one()
+    failed = failed_on_record(workshop.database)
     assert (failed.error_kind, failed.attempts) == ("mover_died", DEATHS_MAXIMUM)
     assert workshop.executor.deaths == DEATHS_MAXIMUM
     assert staged_left(destination) == []

@@ -8,15 +8,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
 
-from longshore.database.connection import reading
-from longshore.database.tables import execution_files
 from longshore.domain.execution import IDLE, TaskStatus
 from longshore.domain.outcome import Outcome
 from longshore.engine.settling import DEATHS_MAXIMUM
 from longshore.pipeline.messages import WorkKind
 from tests.exactness import check_records, last_execution, outcomes, status_of, work_left
+from tests.records import failed_on_record
 from tests.story import Task, add_copy_task, add_share_pool
 from tests.trees import grow, staged_left
 from tests.workshop import Crash, Workshop, reaching
@@ -65,10 +63,7 @@ def test_the_file_that_kills_movers_is_isolated_and_the_others_arrive(
         Outcome.FAILED: 1,
     }
     check_records(workshop.database, execution_id)
-    with reading(workshop.database.journal) as connection:
-        failed = connection.execute(
-            select(execution_files).where(execution_files.c.outcome == Outcome.FAILED.value)
-        ).one()
+    failed = failed_on_record(workshop.database)
     assert (failed.path.endswith(GUILTY), failed.error_kind) == (True, "mover_died")
     assert work_left(workshop.database, execution_id) == 0
 

@@ -10,8 +10,9 @@ from sqlalchemy import func, insert, select
 
 from longshore.database import retention, runs
 from longshore.database.connection import reading, writing
-from longshore.database.tables import counters, execution_files, task_executions, users
+from longshore.database.tables import counters, task_executions, users
 from longshore.domain.execution import TaskStatus
+from tests.records import every_file_on_record
 from tests.story import Task, add_copy_task, add_share_pool
 from tests.trees import grow
 from tests.workshop import Workshop
@@ -40,7 +41,7 @@ def records(workshop: Workshop) -> tuple[int, int]:
     with reading(workshop.database.journal) as connection:
         return (
             connection.execute(select(func.count(counters.c.execution_id))).scalar_one(),
-            connection.execute(select(func.count(execution_files.c.number))).scalar_one(),
+            len(every_file_on_record(workshop.database)),
         )
 
 
