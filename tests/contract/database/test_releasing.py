@@ -11,10 +11,10 @@ from longshore.database.connection import Database, writing
 from longshore.database.record_blocks import put_records
 from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
-from longshore.domain.storage import StorageKind, StorageReference
+from longshore.domain.storage import StorageKind, StorageReference, folder_address
 from longshore.engine.releasing import FOLDERS_AT_ONCE, held_everywhere
 from longshore.pipeline.messages import Destination, ExecutionPlan
-from tests.pipelines import Bench, folder_address
+from tests.pipelines import Bench
 from tests.records import record
 
 SECOND, THIRD = (
