@@ -32,7 +32,7 @@ from longshore.database.wakeup import Listener
 from longshore.domain.execution import TaskStatus
 from longshore.domain.storage import StorageAddress
 from longshore.engine.controller import Controller
-from longshore.engine.executors import Completion, MoverDied
+from longshore.engine.executors import Completion, DiedBefore, MoverDied
 from longshore.pipeline.messages import WorkOrder
 from longshore.pipeline.mover import Mover
 from longshore.storage.backends.posix import PosixStorage
@@ -55,7 +55,10 @@ class Crash(BaseException):
 
 @dataclass(slots=True)
 class InProcessExecutor:
-    """Movers that work inside the call of `submit`. One that crashes is replaced at once."""
+    """Movers that work inside the call of `submit`. One that crashes is replaced at once.
+
+    A single one begins its second order before the controller has heard of its first.
+    """
 
     open_storage: OpenStorage
     count: int = 1
@@ -64,6 +67,7 @@ class InProcessExecutor:
     monotonic: Callable[[], float] = time.monotonic
     _mover: Mover | None = None
     _under_way: int = 0  # answered already, but the controller has not heard it yet
+    _behind: tuple[WorkOrder, asyncio.Future[Completion]] | None = None
 
     def free(self) -> int:
         return self.count - self._under_way
@@ -72,7 +76,22 @@ class InProcessExecutor:
         return False
 
     def submit(self, order: WorkOrder, *, prefer: int | None = None) -> asyncio.Future[Completion]:
+        return self._carry_out(order, asyncio.get_running_loop().create_future(), prefer or 0)
+
+    def with_one_order(self) -> dict[int, int]:
+        if self.count > 1 or not self._under_way or self._behind is not None:
+            return {}
+        return {0: self.orders[-1].work_id}
+
+    def submit_behind(self, order: WorkOrder, mover: int) -> asyncio.Future[Completion]:
+        assert mover in self.with_one_order()
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
+        self._behind = (order, future)
+        return future
+
+    def _carry_out(
+        self, order: WorkOrder, future: asyncio.Future[Completion], mover: int
+    ) -> asyncio.Future[Completion]:
         future.add_done_callback(self._taken_back)
         self._under_way += 1
         self.orders.append(order)
@@ -81,7 +100,7 @@ class InProcessExecutor:
             faults.at("mover.order", kind)
             reply = self._present()(order)
             faults.at("mover.reply", kind)
-            future.set_result(Completion(reply, prefer or 0))
+            future.set_result(Completion(reply, mover))
         except Crash:
             self._mover = None
             self.deaths += 1
@@ -89,15 +108,22 @@ class InProcessExecutor:
         return future
 
     async def start(self) -> None:
-        self._under_way = 0
+        self._under_way, self._behind = 0, None
 
     async def stop(self, *, timeout_seconds: float) -> None:
         if self._mover is not None:
             self._mover.close()
             self._mover = None
 
-    def _taken_back(self, _: asyncio.Future[Completion]) -> None:
+    def _taken_back(self, done: asyncio.Future[Completion]) -> None:
         self._under_way -= 1
+        if self._behind is None:
+            return
+        (order, future), self._behind = self._behind, None
+        if done.exception() is None:
+            self._carry_out(order, future, 0)
+        else:
+            future.set_exception(DiedBefore("a mover died"))
 
     def _now(self) -> float:
         return self.monotonic()

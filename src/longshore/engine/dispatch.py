@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from longshore.database import journal
 from longshore.database.journal import WorkItem
 from longshore.domain.storage import StorageReference
 from longshore.engine.bandwidth import Limited, Shares
 from longshore.engine.credentials import Credentials
-from longshore.engine.executors import Completion, Executor, MoverDied
+from longshore.engine.executors import Completion, DiedBefore, Executor, MoverDied
 from longshore.engine.floor import Floor
 from longshore.engine.limits import LIMITED_KINDS, Limits, rates_of
 from longshore.engine.run import ITEMS_IN_MEMORY, May, Run
@@ -27,6 +28,9 @@ from longshore.pipeline.messages import (
 from longshore.pipeline.packing import kind_of_batches
 
 FOREVER = 3600.0  # seconds; nothing is due before something else happens
+
+QUEUED_KINDS = frozenset({WorkKind.COPY, WorkKind.SCAN})
+"""Kinds of which there are many short orders, so that movers get them one behind the other."""
 
 
 @dataclass(slots=True)
@@ -47,6 +51,10 @@ class Dispatcher:
     def dispatch(self) -> None:
         """Give every free mover something to do, as far as there is work and no limit is met."""
         self.limits.refresh()
+        self._dispatch_to_free()
+        self._dispatch_behind()
+
+    def _dispatch_to_free(self) -> None:
         idle: set[int] = set()  # runs that have nothing for now
         while self.executor.free():
             candidates = [run for run in self._in_turn() if run.execution_id not in idle]
@@ -75,17 +83,72 @@ class Dispatcher:
 
     def forget_unanswered(self) -> None:
         """The movers were ended on purpose: that was no death of theirs."""
-        self.returned = [
-            each for each in self.returned if not isinstance(each.completion, MoverDied)
-        ]
+        self.returned = [each for each in self.returned if isinstance(each.completion, Completion)]
+
+    # ------------------------------------------------------------------ a second order
+
+    def _dispatch_behind(self) -> None:
+        """Give movers a second order of the run they work for: they go on while we record.
+
+        So the second one takes over the first one's slots.
+        """
+        movers = self.executor.with_one_order()
+        while movers and self._queue_one(movers):
+            pass
+
+    def _queue_one(self, movers: dict[int, int]) -> bool:
+        """Put one order behind another, and take its mover out; False when none may be."""
+        now = self.floor.monotonic()
+        runs = [run for run in self.floor.runs.values() if run.is_waiting(now)]
+        awaited: set[StorageReference] = set()
+        for run in sorted(runs, key=_turn):
+            if not awaited & self.limits.storages(run):
+                for mover in self._movers_for_queue(run, movers):
+                    item = self._item_behind(run, mover)
+                    if item is not None:
+                        self._submit_behind(run, item, mover, movers.pop(mover))
+                        return True
+            if self._wants_a_mover(run):
+                return False  # the next that becomes free is for this one
+            awaited.update(self.limits.full_storages(run))  # so is the next slot
+        return False
+
+    def _movers_for_queue(self, run: Run, movers: dict[int, int]) -> list[int]:
+        """The movers that work for the run, if its next order may lie there already."""
+        if not run.may_queue(self.floor.monotonic()) or self.limits.has_too_many_orders(run):
+            return []
+        if self.limits.in_force(run):
+            return []  # an order behind another would keep its share of the bandwidth idle
+        return [mover for mover, work_id in movers.items() if work_id in run.under_way]
+
+    def _submit_behind(self, run: Run, item: WorkItem, mover: int, present: int) -> None:
+        order = self._order(run, item, {})
+        run.dispatched(item, behind=present)
+        future = self.executor.submit_behind(order, mover)
+        future.add_done_callback(partial(self._take_back, run, item))
+
+    def _wants_a_mover(self, run: Run) -> bool:
+        is_full = self.limits.full_storages(run) or self._shares(run) is None
+        return run.wants_to_dispatch(self.floor.monotonic()) and not is_full
+
+    def _item_behind(self, run: Run, mover: int) -> WorkItem | None:
+        now = self.floor.monotonic()
+        for kind in run.next_kinds(self._movers(run)):
+            if not run.ready(kind):
+                continue
+            if kind not in QUEUED_KINDS:
+                return None
+            item = self._take(run, kind, now, lambda item: run.mover_wanted(item) in (None, mover))
+            if item is not None:
+                return item
+        return None
 
     # ------------------------------------------------------------------ inside
 
     def _in_turn(self) -> list[Run]:
-        """Highest priority first; inside one the run with the least under way, then the oldest."""
         now = self.floor.monotonic()
         ready = [run for run in self.floor.runs.values() if run.wants_to_dispatch(now)]
-        return sorted(ready, key=lambda r: (-r.priority, len(r.under_way), r.execution_id))
+        return sorted(ready, key=_turn)
 
     def _next_item(self, run: Run) -> WorkItem | None:
         now = self.floor.monotonic()
@@ -94,15 +157,18 @@ class Dispatcher:
                 continue  # one after the other, so that a folder comes after those inside it
             if kind in LIMITED_KINDS and self._shares(run) is None:
                 continue  # all of some bandwidth limit is given away
-            item = run.take(kind, now, self._may(run)) or self._from_journal(run, kind, now)
+            item = self._take(run, kind, now, self._may(run))
             if item is not None:
                 return item
         return None
 
     def _movers(self, run: Run) -> int:
-        return self.executor.free() + len(run.under_way)
+        return self.executor.free() + run.at_work
 
-    def _from_journal(self, run: Run, kind: WorkKind, now: float) -> WorkItem | None:
+    def _take(self, run: Run, kind: WorkKind, now: float, may: May) -> WorkItem | None:
+        return run.take(kind, now, may) or self._from_journal(run, kind, now, may)
+
+    def _from_journal(self, run: Run, kind: WorkKind, now: float, may: May) -> WorkItem | None:
         """Load more items into memory, if there are any that are not there yet."""
         queue = run.queues[kind]
         known = [item.id for item in queue.items]
@@ -120,7 +186,7 @@ class Dispatcher:
                 by_key=run.is_ordered and kind is kind_of_batches(run.plan),
             )
         queue.items.extend(items)
-        return run.take(kind, now, self._may(run))
+        return run.take(kind, now, may)
 
     def _may(self, run: Run) -> May:
         """An item whose mover remembers how far it is waits for that mover, which a slice ends."""
@@ -134,7 +200,14 @@ class Dispatcher:
 
     def _submit(self, run: Run, item: WorkItem) -> None:
         shares = (self._shares(run) if item.kind in LIMITED_KINDS else None) or {}
-        order = WorkOrder(
+        order = self._order(run, item, shares)
+        self.limits.bandwidth.give(item.id, shares)
+        run.dispatched(item)
+        future = self.executor.submit(order, prefer=run.mover_wanted(item))
+        future.add_done_callback(partial(self._take_back, run, item))
+
+    def _order(self, run: Run, item: WorkItem, shares: Shares) -> WorkOrder:
+        return WorkOrder(
             work_id=item.id,
             kind=WorkKind(item.kind),
             plan=run.plan_bytes,
@@ -143,24 +216,26 @@ class Dispatcher:
             rates=rates_of(shares),
             credentials=self.credentials.of(run.plan),
         )
-        self.limits.bandwidth.give(item.id, shares)
-        run.dispatched(item)
-        future = self.executor.submit(order, prefer=run.mover_wanted(item))
-        future.add_done_callback(lambda done: self._take_back(run, item, done))
 
     def _take_back(self, run: Run, item: WorkItem, done: asyncio.Future[Completion]) -> None:
         if done.cancelled():
             return
         error = done.exception()
-        if error is not None and not isinstance(error, MoverDied):
+        if error is not None and not isinstance(error, MoverDied | DiedBefore):
             raise error
-        completion = error if isinstance(error, MoverDied) else done.result()
+        completion = error if error is not None else done.result()
+        run.replied(item.id)
         self.limits.bandwidth.take_back(item.id, _owed(completion), self.floor.monotonic())
         self.returned.append(Returned(run, item, completion))
         self.called.set()
 
 
-def _owed(completion: Completion | MoverDied) -> Callable[[Limited], float]:
+def _turn(run: Run) -> tuple[int, int, int]:
+    """Highest priority first; among equals the run with the least under way, then the oldest."""
+    return (-run.priority, len(run.under_way), run.execution_id)
+
+
+def _owed(completion: Completion | MoverDied | DiedBefore) -> Callable[[Limited], float]:
     """The bytes that the order has moved beyond its share of a limit."""
     owed: Owed | None = None
     if isinstance(completion, Completion) and isinstance(

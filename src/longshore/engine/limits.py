@@ -75,9 +75,14 @@ class Limits:
         """The storages of the run that have no slot left for one more order."""
         return [
             storage
-            for storage in sorted(self._storages(run), key=lambda each: (each.kind, each.id))
+            for storage in sorted(self.storages(run), key=lambda each: (each.kind, each.id))
             if (slots := self._slots.get(storage, 0)) and self._used(storage) >= slots
         ]
+
+    def has_too_many_orders(self, run: Run) -> bool:
+        """Whether a storage of the run has fewer slots than orders at work, since lately."""
+        slots = ((storage, self._slots.get(storage, 0)) for storage in self.storages(run))
+        return any(limit and self._used(storage) > limit for storage, limit in slots)
 
     def slots_of(self, storage: StorageReference) -> int:
         return self._slots.get(storage, 0)
@@ -87,11 +92,11 @@ class Limits:
         return [
             run
             for run in self.floor.runs.values()
-            if run.under_way and storage in self._storages(run)
+            if run.under_way and storage in self.storages(run)
         ]
 
     def _used(self, storage: StorageReference) -> int:
-        return sum(len(run.under_way) for run in self.users_of(storage))
+        return sum(run.at_work for run in self.users_of(storage))
 
     # ------------------------------------------------------------------ bandwidth
 
@@ -108,18 +113,19 @@ class Limits:
         return self.bandwidth.limits(self.keys(run))
 
     def keys(self, run: Run) -> list[Limited]:
-        return [None, run.task_id, *self._storages(run)]
+        return [None, run.task_id, *self.storages(run)]
 
     def _wanted(self, key: Limited) -> int:
         """How many orders could be dispatched at once if there were movers for all."""
         now = self.floor.monotonic()
         return sum(
-            min(_ready(run), run.plan.workers - len(run.under_way))
+            min(_ready(run), run.plan.workers - run.at_work)
             for run in self.floor.runs.values()
             if run.wants_to_dispatch(now) and key in self.keys(run)
         )
 
-    def _storages(self, run: Run) -> frozenset[StorageReference]:
+    def storages(self, run: Run) -> frozenset[StorageReference]:
+        """All storages that an order of the run may touch."""
         return self._known.get(run.execution_id) or storages_of(run.plan)
 
 

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import chain
 from random import Random
 
 from longshore.database.journal import WorkItem, WorkState
@@ -16,7 +17,8 @@ from longshore.domain.execution import Event, TaskStatus
 from longshore.domain.task import ProcessingOrder
 from longshore.pipeline.messages import ExecutionPlan, Lost, WorkKind
 
-BACKLOG_PER_MOVER = 2  # batches ready for each mover before more is scanned
+BACKLOG_PER_MOVER = 3  # batches for each mover before more is scanned: at work, behind it, ready
+QUICK_SECONDS = 0.5  # an order that took no longer; to wait for a second one delays nobody much
 ITEMS_IN_MEMORY = 128  # of one kind and execution; payloads are at most a few hundred KB
 LOST_RETRY_SECONDS = 1.0  # until a lost storage is tried again; doubles each time
 LOST_RETRY_SECONDS_MAXIMUM = 30.0
@@ -74,7 +76,10 @@ class Run:
     job_id: str | None = None  # the request that `wish` fulfils
     queues: dict[WorkKind, Queue] = field(default_factory=lambda: {k: Queue() for k in WorkKind})
     held: dict[WorkKind, int] = field(default_factory=dict)  # items that wait for a later phase
-    under_way: dict[int, WorkItem] = field(default_factory=dict)
+    under_way: dict[int, WorkItem] = field(default_factory=dict)  # with movers, not recorded
+    behind: dict[int, int] = field(default_factory=dict)
+    """Work id under way that its mover has not come to -> the one of this run it works on."""
+    order_seconds: float = float("inf")  # what the last order took its mover
     begun: set[int] = field(default_factory=set)  # dispatched before: not fresh any more
     movers: dict[int, int] = field(default_factory=dict)  # work id -> mover that had it last
     followed: dict[int, int] = field(default_factory=dict)
@@ -92,10 +97,38 @@ class Run:
     measured_seconds: float = 0.0
     warnings_told: set[str] = field(default_factory=set)  # a kind of warning is logged once
 
-    def wants_to_dispatch(self, now: float) -> bool:
+    @property
+    def at_work(self) -> int:
+        """How many movers work for this run."""
+        return len(self.under_way) - len(self.behind)
+
+    def may_dispatch(self, now: float) -> bool:
         if self.wish is not Wish.GO_ON and not self.cleaning:
             return False
-        return len(self.under_way) < self.plan.workers and now >= self.retry_at
+        return now >= self.retry_at
+
+    def wants_to_dispatch(self, now: float) -> bool:
+        return self.at_work < self.plan.workers and self.may_dispatch(now)
+
+    def may_queue(self, now: float) -> bool:
+        """Whether a mover that works for this run may get its next order before it has replied.
+
+        Pause, stop and what goes before this run wait for that one too, so both have to be short.
+        Where the task asks for an order, each batch waits until it is known what is left of others.
+        """
+        is_quick = self.order_seconds <= QUICK_SECONDS
+        return is_quick and not self.is_ordered and not self.cleaning and self.may_dispatch(now)
+
+    def is_waiting(self, now: float) -> bool:
+        """Whether there is an item that no mover has and that may be tried now."""
+        if not self.may_dispatch(now):
+            return False
+        kinds = [kind for kind in WorkKind if kind is not WorkKind.LIST]  # that one is our own
+        later = 0
+        if self.not_before:
+            items = chain.from_iterable(self.queues[kind].items for kind in kinds)
+            later = sum(self.not_before.get(item.id, 0.0) > now for item in items)
+        return sum(map(self.ready, kinds)) > later
 
     def next_kinds(self, movers: int) -> list[WorkKind]:
         """Kinds of work in the order in which they are wanted just now.
@@ -136,6 +169,10 @@ class Run:
         """Ready items, those under way included."""
         return sum(queue.count for queue in self.queues.values())
 
+    def ready(self, kind: WorkKind) -> int:
+        """Items of this kind that no mover has."""
+        return self.queues[kind].count - self._under_way_of(kind)
+
     def next_phase(self) -> WorkKind | None:
         """The kind of held work whose time has come; None while anything else is to be done."""
         if self.unfinished() or self.under_way:
@@ -159,9 +196,20 @@ class Run:
                 queue.items.append(item)  # otherwise it waits in the journal, behind older ones
             queue.count += 1
 
-    def dispatched(self, item: WorkItem) -> None:
+    def dispatched(self, item: WorkItem, *, behind: int | None = None) -> None:
+        """A mover has the item, behind another one of this run or at once."""
         self.under_way[item.id] = item
         self.begun.add(item.id)
+        if behind is not None:
+            self.behind[item.id] = behind
+
+    def replied(self, work_id: int) -> None:
+        """The mover that had this item has gone on to the one behind it, if it has one."""
+        self.behind = {
+            waiting: first
+            for waiting, first in self.behind.items()
+            if work_id not in (waiting, first)
+        }
 
     def returned(self, item: WorkItem) -> None:
         """The item is not under way any more, and still in the journal."""

@@ -22,7 +22,7 @@ from longshore.domain.execution import Event
 from longshore.domain.record import Record, expand
 from longshore.domain.task import WorkflowAction
 from longshore.engine import cache_cleaning, incremental, restoring
-from longshore.engine.executors import Completion, MoverDied
+from longshore.engine.executors import Completion, DiedBefore, MoverDied
 from longshore.engine.floor import Floor
 from longshore.engine.hooking import tell_results
 from longshore.engine.parts import Parts
@@ -65,7 +65,7 @@ class Returned:
 
     run: Run
     item: WorkItem
-    completion: Completion | MoverDied
+    completion: Completion | MoverDied | DiedBefore
 
 
 def settle(floor: Floor, returned: Sequence[Returned]) -> None:
@@ -93,6 +93,8 @@ class _Settling:
         completion = self.returned.completion
         if isinstance(completion, MoverDied):
             return self._mover_died(completion)
+        if isinstance(completion, DiedBefore):
+            return lambda: self.run.returned(self.item)
         reply = completion.reply
         if isinstance(reply, ScanReply):
             return self._scanned(reply)
@@ -479,7 +481,7 @@ def _all_records(reply: ScanReply) -> list[Record]:
 def _tell_results(floor: Floor, returned: Returned) -> None:
     """Let the plug-ins know of outcomes that are committed."""
     completion = returned.completion
-    if floor.hooks.plugins and not isinstance(completion, MoverDied):
+    if floor.hooks.plugins and isinstance(completion, Completion):
         reply = completion.reply
         records = getattr(reply, "records", ())
         if isinstance(reply, ScanReply):
@@ -491,9 +493,11 @@ def _note(floor: Floor, returned: Returned) -> None:
     """What a reply means for the run besides its records."""
     run, completion = returned.run, returned.completion
     run.changed = True
-    if isinstance(completion, MoverDied):
+    if not isinstance(completion, Completion):
         return
-    run.movers[returned.item.id] = completion.mover
+    run.order_seconds = completion.seconds
+    if returned.item.id in run.begun:  # still in the journal
+        run.movers[returned.item.id] = completion.mover
     reply = completion.reply
     if reply.lost is not None:
         run.lose(reply.lost, floor.monotonic(), floor.random)

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import insert
 
 from longshore.config import Config
-from longshore.database import leases, limits, runs, waits
+from longshore.database import journal, leases, limits, runs, waits
 from longshore.database.connection import Database, open_sqlite, reading, writing
 from longshore.database.limits import StorageLimits
 from longshore.database.migrate import PARTS
@@ -32,13 +33,13 @@ from longshore.domain.storage import (
     StorageReference,
     folder_address,
 )
-from longshore.domain.task import ConflictResolution
+from longshore.domain.task import ConflictResolution, ProcessingOrder
 from longshore.domain.waiting import Reason, ReasonCode
 from longshore.engine import lifecycle
 from longshore.engine.dispatch import Dispatcher
-from longshore.engine.executors import Completion
+from longshore.engine.executors import Completion, DiedBefore, MoverDied
 from longshore.engine.floor import Floor
-from longshore.engine.run import Run
+from longshore.engine.run import QUICK_SECONDS, Run, Wish
 from longshore.engine.settling import settle
 from longshore.engine.waiting import LOOK_SECONDS, Waiting
 from longshore.pipeline.messages import (
@@ -72,10 +73,16 @@ class Clock:
 
 @dataclass(slots=True)
 class HoldingExecutor:
-    """Movers in this process. An order stays under way until `finish` lets a mover carry it out."""
+    """Movers in this process. An order stays under way until `finish` lets a mover carry it out.
+
+    They take a second order each where `queues` says so.
+    """
 
     clock: Clock
     count: int = 2
+    queues: bool = False
+    seconds: float = 0.0  # that each order takes, as the controller sees it
+    behind: dict[int, tuple[WorkOrder, asyncio.Future[Completion]]] = field(default_factory=dict)
     held: list[tuple[WorkOrder, asyncio.Future[Completion]]] = field(default_factory=list)
     orders: list[WorkOrder] = field(default_factory=list)
     most_at_once: int = 0
@@ -94,20 +101,45 @@ class HoldingExecutor:
         self.most_at_once = max(self.most_at_once, len(self.held))
         return future
 
+    def with_one_order(self) -> dict[int, int]:
+        if not self.queues:
+            return {}
+        return {
+            number: order.work_id
+            for number, (order, _) in enumerate(self.held)
+            if number not in self.behind
+        }
+
+    def submit_behind(self, order: WorkOrder, mover: int) -> asyncio.Future[Completion]:
+        future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
+        assert mover in self.with_one_order()
+        self.behind[mover] = (order, future)
+        self.orders.append(order)
+        return future
+
     async def finish(self) -> None:
-        """Carry out everything that is under way, as if at the same time."""
+        """Carry out everything that movers are at, as if at the same time."""
         begun, ends = self.clock.now, []
         for order, future in self.held:
             self.clock.now = begun
             mover = Mover(
                 _open, lambda _: None, self.clock.time, time.time_ns, sleep=self.clock.sleep
             )
-            future.set_result(Completion(mover(order), 0))
+            future.set_result(Completion(mover(order), 0, self.seconds))
             mover.close()
             ends.append(self.clock.now)
-        self.held.clear()
+        self.held, self.behind = list(self.behind.values()), {}
         self.clock.now = max(ends, default=begun)
         await asyncio.sleep(0)  # lets the futures tell the dispatcher
+
+    async def die(self) -> None:
+        """All movers die, and are replaced at once."""
+        for _, future in self.held:
+            future.set_exception(MoverDied("a mover died"))
+        for _, future in self.behind.values():
+            future.set_exception(DiedBefore("a mover died"))
+        self.held, self.behind = [], {}
+        await asyncio.sleep(0)
 
     async def start(self) -> None: ...
 
@@ -252,6 +284,17 @@ class Shop:
                 return
             await self.executor.finish()
         raise AssertionError("nothing is copied")
+
+    async def until_behind(self, run: Run) -> None:
+        """Until each mover copies for the run and has a further batch behind that."""
+        self.executor.queues = True
+        for _ in range(ROUNDS_MAXIMUM):
+            await self.until_copying(run)
+            under_way = [item.kind for item in run.under_way.values()]
+            if under_way == [WorkKind.COPY] * 2 * self.movers:
+                return
+            await self.executor.finish()
+        raise AssertionError("no batch lies behind another")
 
     def reasons(self, run: Run) -> list[Reason]:
         """What stands in the database of why the run waits."""
@@ -567,3 +610,205 @@ def test_a_file_waits_for_the_mover_that_remembers_what_it_has_verified(shop: Sh
         await shop.until_done(run)
 
     asyncio.run(work())
+
+
+# -------------------------------------------------------------------------- a second order
+
+
+def test_each_mover_has_a_second_order_of_its_run(shop: Shop) -> None:
+    async def work() -> None:
+        run = shop.start(1, 1, 2, files=80, size=KIBI)
+        await shop.until_behind(run)
+        assert (len(shop.executor.held), len(shop.executor.behind)) == (2, 2)
+        assert (run.at_work, len(run.under_way)) == (2, 4)
+        behind = {order.work_id for order, _ in shop.executor.behind.values()}
+        assert run.behind.keys() == behind
+        await shop.executor.finish()
+        assert run.behind == {}
+        assert {order.work_id for order, _ in shop.executor.held} == behind
+        shop.round()
+        assert len(shop.executor.behind) == 2
+        await shop.until_done(run)
+
+    asyncio.run(work())
+    assert shop.executor.most_at_once == 2
+    assert len(files_of(shop, 2)) == 80
+
+
+def test_an_order_behind_another_takes_no_slot_and_no_worker(
+    database: Database, tmp_path: Path
+) -> None:
+    shop = Shop(database, tmp_path, Config(data_dir=tmp_path / "data"), movers=3)
+
+    async def work() -> None:
+        run = shop.start(1, 1, 2, files=80, size=KIBI)
+        run.plan = msgspec.structs.replace(run.plan, workers=2)
+        shop.executor.queues = True
+        await shop.until_copying(run)
+        await shop.turn()
+        shop.round()
+        assert (len(shop.executor.held), len(shop.executor.behind)) == (2, 2)
+        shop.limit_share(2, slots=1)
+        await shop.executor.finish()
+        await shop.turn()
+        shop.round()
+        assert (len(shop.executor.held), len(shop.executor.behind)) == (1, 1)
+        await shop.until_done(run)
+
+    asyncio.run(work())
+
+
+def test_nothing_lies_behind_an_order_whose_bandwidth_is_limited(shop: Shop) -> None:
+    async def work() -> None:
+        run = shop.start(1, 1, 2, files=80, size=KIBI)
+        await shop.until_behind(run)
+        shop.limit_task(1, 200 * KIBI)
+        await shop.executor.finish()
+        await shop.turn()
+        shop.round()
+        assert shop.executor.held
+        assert shop.executor.behind == {}
+        await shop.until_done(run)
+
+    asyncio.run(work())
+
+
+def test_nothing_lies_behind_orders_that_take_long(shop: Shop) -> None:
+    async def work() -> None:
+        run = shop.start(1, 1, 2, files=80, size=KIBI)
+        await shop.until_behind(run)
+        shop.executor.seconds = 2 * QUICK_SECONDS
+        await shop.turn()
+        await shop.turn()
+        shop.round()
+        assert (len(shop.executor.held), shop.executor.behind) == (2, {})
+        await shop.until_done(run)
+
+    asyncio.run(work())
+
+
+def test_nothing_lies_behind_another_where_the_task_asks_for_an_order(shop: Shop) -> None:
+    shop.executor.queues = True
+    run = shop.start(1, 1, 2, files=40, size=KIBI)
+    run.plan = msgspec.structs.replace(run.plan, order=ProcessingOrder.NAME)
+    run.plan_bytes = encode(run.plan)
+
+    async def work() -> None:
+        while run.status is not TaskStatus.DONE:
+            shop.round()
+            assert shop.executor.behind == {}
+            await shop.executor.finish()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("priority", [5, 9])
+def test_a_run_without_a_mover_gets_the_next_one(shop: Shop, priority: int) -> None:
+    async def work() -> None:
+        first = shop.start(1, 1, 2, files=80, size=KIBI)
+        await shop.until_behind(first)
+        second = shop.start(2, 3, 4, files=8, size=KIBI, priority=priority)
+        await shop.turn()
+        shop.round()
+        assert shop.executor.behind == {}, "the second run would wait for it"
+        await shop.executor.finish()
+        shop.round()
+        assert second.at_work
+        await shop.until_done(first, second)
+
+    asyncio.run(work())
+
+
+def test_a_run_of_higher_priority_gets_the_slot_it_waits_for(shop: Shop) -> None:
+    async def work() -> None:
+        shop.limit_share(3, slots=1)
+        first = shop.start(1, 1, 3, files=80, size=KIBI)
+        shop.executor.queues = True
+        while not first.behind:
+            await shop.turn()
+            shop.round()
+        second = shop.start(2, 2, 3, files=8, size=KIBI, priority=9)
+        await shop.turn()
+        shop.round()
+        assert shop.executor.behind == {}, "the slot would never become free"
+        await shop.executor.finish()
+        shop.round()
+        assert (first.at_work, second.at_work) == (0, 1)
+        await shop.until_done(first, second)
+
+    asyncio.run(work())
+    assert shop.executor.most_at_once == 1
+
+
+def test_a_run_that_may_have_no_further_mover_leaves_second_orders_to_others(shop: Shop) -> None:
+    async def work() -> None:
+        free = shop.start(1, 1, 2, files=80, size=KIBI)
+        bound = shop.start(2, 3, 4, files=80, size=KIBI, priority=9)
+        shop.limit_share(3, slots=1)
+        shop.executor.queues = True
+        for _ in range(4):
+            await shop.turn()
+        shop.round()
+        assert bound.is_waiting(shop.clock.now)
+        assert (free.at_work, bound.at_work) == (1, 1)
+        assert (len(free.behind), len(bound.behind)) == (1, 1)
+        await shop.until_done(free, bound)
+
+    asyncio.run(work())
+
+
+def test_a_death_is_the_fault_of_the_first_order_only(shop: Shop) -> None:
+    async def work() -> None:
+        run = shop.start(1, 1, 2, files=80, size=KIBI)
+        await shop.until_behind(run)
+        held = [order.work_id for order, _ in shop.executor.held]
+        behind = [order.work_id for order, _ in shop.executor.behind.values()]
+        await shop.executor.die()
+        given = len(shop.executor.orders)
+        shop.round()
+        with reading(shop.database.journal) as connection:
+            found = {work_id: journal.read_work(connection, work_id) for work_id in held + behind}
+        assert [item.attempts for item in found.values() if item] == [1, 1, 0, 0]
+        await shop.until_done(run)
+        again = {order.work_id: order.fresh for order in shop.executor.orders[given:]}
+        # Nobody can tell for certain that a mover which hung had not come to its second order.
+        assert [again[work_id] for work_id in held + behind] == [False] * 4
+
+    asyncio.run(work())
+    assert len(files_of(shop, 2)) == 80
+
+
+def test_pausing_waits_for_the_orders_that_movers_have(shop: Shop) -> None:
+    async def work() -> None:
+        run = shop.start(1, 1, 2, files=80, size=KIBI)
+        await shop.until_behind(run)
+        run.wish = Wish.PAUSE
+        given = len(shop.executor.orders)
+        for left in (2, 0):
+            await shop.executor.finish()
+            shop.round()
+            assert len(run.under_way) == left
+        assert len(shop.executor.orders) == given
+        assert run.status is TaskStatus.PAUSED
+
+    asyncio.run(work())
+
+
+def test_an_item_that_one_mover_keeps_something_for_lies_behind_no_other(shop: Shop) -> None:
+    async def work() -> None:
+        run = shop.start(1, 1, 2, files=80, size=KIBI)
+        await shop.until_behind(run)
+        await shop.executor.finish()
+        settle(shop.floor, shop.dispatcher.returned)
+        shop.dispatcher.returned = []
+        for item in run.queues[WorkKind.COPY].items:
+            run.movers[item.id] = 1
+        shop.dispatcher.dispatch()
+        assert shop.executor.behind.keys() == {1}
+        await shop.until_done(run)
+
+    asyncio.run(work())
+
+
+def files_of(shop: Shop, number: int) -> list[str]:
+    return os.listdir(shop.folder / f"share-{number}")

@@ -14,7 +14,7 @@ import pytest
 
 from longshore import faults
 from longshore.bootstrap import process_command
-from longshore.engine.executors import MoverDied
+from longshore.engine.executors import DiedBefore, MoverDied
 from longshore.engine.executors.local import LocalExecutor
 from longshore.pipeline.messages import ScanReply, WorkKind, WorkOrder, encode, first_scan
 from tests.pipelines import Bench
@@ -35,17 +35,27 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 @pytest.fixture
 def claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make this file, and the next mover dies before it replies."""
+    return arm(tmp_path, monkeypatch, act="kill")
+
+
+def arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **point: str | int) -> Path:
+    """What movers do before they reply, if the returned file can be removed."""
     claim = tmp_path / "claim"
-    point = {"point": "mover.reply", "act": "kill", "claim": str(claim)}
+    point = {"point": "mover.reply", "claim": str(claim), **point}
     monkeypatch.setenv(faults.VARIABLE, json.dumps({"points": [point]}))
     monkeypatch.setenv("LONGSHORE_DATA_DIR", str(tmp_path))
     return claim
 
 
-def scan(bench: Bench) -> WorkOrder:
+def scan(bench: Bench, work_id: int = 1) -> WorkOrder:
     plan = bench.plan()
-    payload = encode(first_scan(plan))
-    return WorkOrder(work_id=1, kind=WorkKind.SCAN, plan=encode(plan), payload=payload, fresh=True)
+    return WorkOrder(
+        work_id=work_id,
+        kind=WorkKind.SCAN,
+        plan=encode(plan),
+        payload=encode(first_scan(plan)),
+        fresh=True,
+    )
 
 
 def movers() -> list[psutil.Process]:
@@ -134,5 +144,88 @@ def test_mover_that_hangs_is_ended_and_replaced(tmp_path: Path, bench: Bench, cl
         # The new one has as much time for its own order.
         completion = await executor.submit(scan(bench))
         assert isinstance(completion.reply, ScanReply)
+
+    with_movers(tmp_path, 1, work, order_seconds=2.0)
+
+
+# --------------------------------------------------------------------------- a second order
+
+
+def test_a_mover_goes_on_to_its_second_order_by_itself(
+    tmp_path: Path, bench: Bench, claim: Path
+) -> None:
+    async def work(executor: LocalExecutor) -> None:
+        assert executor.with_one_order() == {}
+        first = executor.submit(scan(bench, 7))
+        assert executor.with_one_order() == {0: 7}
+        second = executor.submit_behind(scan(bench, 8), 0)
+        assert executor.with_one_order() == {}
+        await first
+        assert (executor.free(), executor.is_busy(0)) == (0, True)
+        assert executor.with_one_order() == {0: 8}
+        assert isinstance((await second).reply, ScanReply)
+        assert (executor.free(), executor.with_one_order()) == (1, {})
+
+    with_movers(tmp_path, 1, work)
+
+
+def test_only_a_mover_at_work_on_a_single_order_takes_one_behind_it(
+    tmp_path: Path, bench: Bench, claim: Path
+) -> None:
+    async def work(executor: LocalExecutor) -> None:
+        with pytest.raises(RuntimeError, match="no order, or one behind it"):
+            executor.submit_behind(scan(bench), 0)
+        orders = [executor.submit(scan(bench)), executor.submit_behind(scan(bench), 0)]
+        with pytest.raises(RuntimeError, match="no order, or one behind it"):
+            executor.submit_behind(scan(bench), 0)
+        await asyncio.gather(*orders)
+
+    with_movers(tmp_path, 1, work)
+
+
+def test_a_mover_that_dies_loses_the_order_behind_without_blame(
+    tmp_path: Path, bench: Bench, claim: Path
+) -> None:
+    async def work(executor: LocalExecutor) -> None:
+        claim.touch()
+        first = executor.submit(scan(bench, 1))
+        second = executor.submit_behind(scan(bench, 2), 0)
+        with pytest.raises(MoverDied):
+            await first
+        with pytest.raises(DiedBefore):
+            await second
+
+    with_movers(tmp_path, 1, work)
+
+
+def test_a_mover_that_dies_on_its_second_order_has_replied_to_its_first(
+    tmp_path: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm(tmp_path, monkeypatch, act="kill", skip=1).touch()
+
+    async def work(executor: LocalExecutor) -> None:
+        first = executor.submit(scan(bench, 1))
+        second = executor.submit_behind(scan(bench, 2), 0)
+        assert isinstance((await first).reply, ScanReply)
+        with pytest.raises(MoverDied):
+            await second
+
+    with_movers(tmp_path, 1, work)
+
+
+def test_a_mover_that_hangs_in_its_second_order_is_ended_for_that(
+    tmp_path: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm(tmp_path, monkeypatch, act="stop", skip=1).touch()
+
+    async def work(executor: LocalExecutor) -> None:
+        first = executor.submit(scan(bench, 1))
+        second = executor.submit_behind(scan(bench, 2), 0)
+        assert isinstance((await first).reply, ScanReply)
+        with pytest.raises(MoverDied, match="no answer within"):
+            await second
+        while not executor.free():
+            await executor.wait_free()
+        await executor.submit(scan(bench))
 
     with_movers(tmp_path, 1, work, order_seconds=2.0)

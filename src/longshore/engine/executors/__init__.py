@@ -17,12 +17,17 @@ class MoverDied(LongshoreError):
     """The mover ended while it worked on the order; the order may have been begun."""
 
 
+class DiedBefore(LongshoreError):
+    """The mover ended while the order lay behind another one: what it died of was not this one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
     """A reply, and the mover that gave it: it may have kept something for the next slice."""
 
     reply: Reply
     mover: int
+    seconds: float = 0.0  # that it took the mover, as far as the controller can tell
 
 
 class Executor(Protocol):
@@ -38,6 +43,16 @@ class Executor(Protocol):
         """Start the order on a free mover, on the preferred one if it is free.
 
         The future ends with a Completion or with MoverDied. Raises RuntimeError when none is free.
+        """
+
+    def with_one_order(self) -> dict[int, int]:
+        """The movers that work on an order and have no further one: each with its work id."""
+
+    def submit_behind(self, order: WorkOrder, mover: int) -> asyncio.Future[Completion]:
+        """Let one of these movers begin the order as soon as it has replied to its present one.
+
+        The future ends with a Completion, with MoverDied if the mover may have begun the order, or
+        with DiedBefore.
         """
 
     async def start(self) -> None:

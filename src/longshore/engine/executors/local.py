@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +14,12 @@ from pathlib import Path
 import msgspec
 
 from longshore.domain.errors import LongshoreError
-from longshore.engine.executors import Completion, MoverDied, frames
+from longshore.engine.executors import Completion, DiedBefore, MoverDied, frames
 from longshore.engine.executors.mover_process import HELLO, LOCK_FILE
 from longshore.observability import logger
-from longshore.pipeline.messages import REPLIES, WorkKind, WorkOrder
+from longshore.pipeline.messages import REPLIES, Reply, WorkKind, WorkOrder
 
+ORDERS_PER_MOVER = 2  # one at work, and the next; with more, pause and stop would wait longer
 START_TIMEOUT_SECONDS = 60.0  # imports on a cold, slow disk take a few seconds
 RESTART_SECONDS = 0.2  # before a dead mover is replaced; doubles while starting fails
 RESTART_SECONDS_MAXIMUM = 30.0
@@ -37,19 +39,32 @@ class MoversStillRunning(LongshoreError):
     """Movers of an earlier controller do not end, so nothing may be written beside them."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Order:
+    """An order that a mover has and has not replied to."""
+
+    work_id: int
+    kind: WorkKind
+    future: asyncio.Future[Completion]
+
+    def fail(self, error: LongshoreError) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
 @dataclass(slots=True, eq=False)
 class _Mover:
-    """One mover process and the order it works on."""
+    """One mover process and its orders: the first is the one it works on."""
 
     number: int
     process: asyncio.subprocess.Process | None = None
-    kind: WorkKind | None = None
-    future: asyncio.Future[Completion] | None = None
-    alarm: asyncio.TimerHandle | None = None  # goes off when the order takes too long
+    orders: deque[_Order] = field(default_factory=deque)
+    begun_at: float = 0.0  # by the clock of the event loop, of the first order
+    alarm: asyncio.TimerHandle | None = None  # goes off when the first order takes too long
 
     @property
     def is_free(self) -> bool:
-        return self.process is not None and self.future is None
+        return self.process is not None and not self.orders
 
 
 @dataclass(slots=True)
@@ -78,7 +93,7 @@ class LocalExecutor:
         return sum(mover.is_free for mover in self._movers)
 
     def is_busy(self, mover: int) -> bool:
-        return self._movers[mover].future is not None
+        return bool(self._movers[mover].orders)
 
     async def wait_free(self) -> None:
         """Return when a mover has become free since the last call."""
@@ -90,19 +105,25 @@ class LocalExecutor:
         if not free:
             raise RuntimeError("no mover is free")
         mover = next((each for each in free if each.number == prefer), free[0])
-        future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
-        mover.kind, mover.future = order.kind, future
-        mover.alarm = asyncio.get_running_loop().call_later(
-            self.order_seconds, self._end_hanging, mover, future
-        )
-        assert mover.process is not None
-        assert mover.process.stdin is not None
-        mover.process.stdin.write(frames.pack(msgspec.msgpack.encode(order)))
+        future = self._send(order, mover)
+        self._expect_reply(mover)
         return future
+
+    def with_one_order(self) -> dict[int, int]:
+        return {
+            mover.number: mover.orders[0].work_id
+            for mover in self._movers
+            if mover.process is not None and 0 < len(mover.orders) < ORDERS_PER_MOVER
+        }
+
+    def submit_behind(self, order: WorkOrder, mover: int) -> asyncio.Future[Completion]:
+        if mover not in self.with_one_order():
+            raise RuntimeError("the mover has no order, or one behind it already")
+        return self._send(order, self._movers[mover])
 
     async def stop(self, *, timeout_seconds: float) -> None:
         self._stopping = True
-        under_way = [mover.future for mover in self._movers if mover.future is not None]
+        under_way = [order.future for mover in self._movers for order in mover.orders]
         if under_way:
             await asyncio.wait(under_way, timeout=timeout_seconds)
         for mover in self._movers:
@@ -117,6 +138,21 @@ class LocalExecutor:
                 await mover.process.wait()
 
     # ------------------------------------------------------------------ one mover
+
+    def _send(self, order: WorkOrder, mover: _Mover) -> asyncio.Future[Completion]:
+        assert mover.process is not None
+        assert mover.process.stdin is not None
+        future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
+        mover.orders.append(_Order(order.work_id, order.kind, future))
+        mover.process.stdin.write(frames.pack(msgspec.msgpack.encode(order)))
+        return future
+
+    def _expect_reply(self, mover: _Mover) -> None:
+        """The mover begins the first of its orders now: that one may take so long from here on."""
+        loop = asyncio.get_running_loop()
+        mover.begun_at = loop.time()
+        first = mover.orders[0]
+        mover.alarm = loop.call_later(self.order_seconds, self._end_hanging, mover, first)
 
     async def _keep(self, mover: _Mover) -> None:
         """Start the mover, hand out its replies, and start it again when it dies."""
@@ -158,24 +194,24 @@ class LocalExecutor:
         assert mover.process.stdout is not None
         while True:
             message = await frames.receive(mover.process.stdout)
-            if mover.future is None or mover.kind is None:
+            if not mover.orders:
                 raise frames.BrokenStream("a reply that nobody asked for")
-            reply = _decoders[mover.kind].decode(message)
-            future = self._answered(mover)
-            if future is not None and not future.done():
-                future.set_result(Completion(reply, mover.number))
+            reply = _decoders[mover.orders[0].kind].decode(message)
+            self._take_reply(mover, reply)
             self._became_free.set()
 
-    def _answered(self, mover: _Mover) -> asyncio.Future[Completion] | None:
-        """The order's future, which the mover no longer works for."""
-        if mover.alarm is not None:
-            mover.alarm.cancel()
-        future, mover.future, mover.alarm = mover.future, None, None
-        return future
+    def _take_reply(self, mover: _Mover, reply: Reply) -> None:
+        _call_off(mover)
+        seconds = asyncio.get_running_loop().time() - mover.begun_at
+        answered = mover.orders.popleft()
+        if mover.orders:
+            self._expect_reply(mover)
+        if not answered.future.done():
+            answered.future.set_result(Completion(reply, mover.number, seconds))
 
-    def _end_hanging(self, mover: _Mover, future: asyncio.Future[Completion]) -> None:
+    def _end_hanging(self, mover: _Mover, order: _Order) -> None:
         """The order has taken too long: end its mover, and go on as if it had died."""
-        if mover.future is not future or mover.process is None:
+        if not mover.orders or mover.orders[0] is not order or mover.process is None:
             return
         _log.warning("mover hangs, so it is ended", mover=mover.number, pid=mover.process.pid)
         with contextlib.suppress(ProcessLookupError):
@@ -194,9 +230,21 @@ class LocalExecutor:
                 status = await asyncio.wait_for(process.wait(), UNKILLABLE_SECONDS)
         if not self._stopping:
             _log.warning("mover died", mover=mover.number, status=status, error=str(error))
-        future = self._answered(mover)
-        if future is not None and not future.done():
-            future.set_exception(MoverDied(f"a mover died (status {status}): {error}"))
+        self._fail_orders(mover, f"a mover died (status {status}): {error}")
+
+    def _fail_orders(self, mover: _Mover, why: str) -> None:
+        """The mover worked on the first of its orders, and on no other."""
+        _call_off(mover)
+        orders, mover.orders = mover.orders, deque()
+        for order in orders:
+            order.fail(MoverDied(why) if order is orders[0] else DiedBefore(why))
+
+
+def _call_off(mover: _Mover) -> None:
+    """Nobody waits for the reply to the first order any more."""
+    if mover.alarm is not None:
+        mover.alarm.cancel()
+        mover.alarm = None
 
 
 async def wait_for_earlier_movers(data_dir: Path) -> None:
