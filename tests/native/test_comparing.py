@@ -89,7 +89,7 @@ def opened(
         comparer = folder.comparer(other, after=after, resolution=resolution)
         if comparer is None:
             standing = Standing(theirs, b"", after=after)
-            yield PlainComparer(folder.entries(after=after), standing, resolution)
+            yield PlainComparer(folder, folder.entries(after=after), standing, resolution)
             standing.close()
         else:
             yield comparer

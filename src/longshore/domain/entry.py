@@ -21,7 +21,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `mode` holds type and permission bits as `st_mode`. `identity` tells two states of one name
     apart on storages that have such a number (inode), else 0; names of one file (hard links) share
     it and `device`. `allocated_bytes` below `size` say that there may be holes. `link_target` is
-    set for symbolic links. A value that the storage does not keep is 0.
+    set for symbolic links. A value that the storage does not keep is 0. Of an outline only name and
+    size are sure: it may even be a symbolic link where it says file.
     """
 
     name: bytes
@@ -38,6 +39,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     link_target: bytes = b""
     device: int = 0
     allocated_bytes: int = 0
+    is_outline: bool = False
 
 
 def kind_of_mode(mode: int) -> EntryKind:

@@ -13,7 +13,8 @@
 #define FIRST_PACKED 16384
 #define HEAD_BYTES 3          /* of an array in msgpack, up to 65,535 items */
 #define NUMBER_BYTES 9        /* of the largest number */
-#define ENTRY_ITEMS 14        /* of domain.entry.Entry */
+#define PACKED_FALSE 0xc2     /* nothing here is an outline */
+#define ENTRY_ITEMS 15        /* of domain.entry.Entry */
 #define VALUE_ITEMS 10        /* of what a catalogue keeps */
 #define ITEMS_BYTES (1 + ENTRY_ITEMS * NUMBER_BYTES) /* without what name and target are made of */
 
@@ -155,6 +156,7 @@ static bool add_same(Comparison *self, const char *name, size_t index, const Loo
     put_bytes(&self->entries, looked->target, looked->target_bytes);
     put_unsigned(&self->entries, found->st_dev);
     put_number(&self->entries, (int64_t)found->st_blocks * BLOCK_BYTES);
+    put(&self->entries, PACKED_FALSE);
     put(&self->values, 0x90 | VALUE_ITEMS);
     put_values(&self->values, name, looked);
     put_bytes(&self->values, looked->target, looked->target_bytes);

@@ -9,14 +9,14 @@ the same as PlainComparer does here, for two folders of POSIX storages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 import msgspec
 import xxhash
 
 from longshore.domain.entry import Entry, EntryKind
-from longshore.domain.task import WorkflowAction
+from longshore.domain.task import ProcessingOrder, WorkflowAction
 from longshore.pipeline.messages import ExecutionPlan, ScanFolder
 from longshore.pipeline.planning import Standing, identical
 from longshore.pipeline.toolbox import Toolbox
@@ -24,6 +24,9 @@ from longshore.storage.bulk import Compared, FolderComparer
 from longshore.storage.handler import Folder
 
 MOVABLE = frozenset({EntryKind.FILE, EntryKind.SYMLINK})
+
+Beside = tuple[Entry, Entry | None]
+"""An entry, and what stands under its name at the destination."""
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -61,13 +64,45 @@ def open_comparer(
     comparer = opened.comparer(standing.folder, after=folder.after, resolution=resolution)
     if comparer is not None or standing.is_at_end():
         return comparer
-    return PlainComparer(opened.entries(after=folder.after), standing, resolution)
+    return PlainComparer(opened, listed(folder, opened, toolbox), standing, resolution)
+
+
+def listed(folder: ScanFolder, opened: Folder, toolbox: Toolbox) -> Iterator[Entry]:
+    """The names still to be listed; outlines where the rest of a new file may be told later."""
+    plan = toolbox.plan
+    goes_anywhere = bool(plan.destinations) and not plan.original_place
+    sees_details = plan.base_executions or plan.order is ProcessingOrder.DATE or toolbox.dispatch
+    if goes_anywhere and not sees_details and toolbox.chain() is None:
+        return opened.outlines(after=folder.after)
+    return opened.entries(after=folder.after)
+
+
+def beside(
+    entries: list[Entry], opened: Folder, standing: Standing, name_of: Callable[[Entry], bytes]
+) -> list[Beside]:
+    """What the opened folder has given, each with what stands under the name that it is to have.
+
+    Both are whole where they have to be compared; what has vanished meanwhile is left out.
+    """
+    names = [name_of(entry) for entry in entries if entry.kind in MOVABLE]
+    found = iter(standing.all_at(names))
+    pairs = [(entry, next(found) if entry.kind in MOVABLE else None) for entry in entries]
+    outlines = [entry for entry, stands in pairs if stands is not None and entry.is_outline]
+    if not outlines:
+        return pairs
+    whole = zip(outlines, opened.completed(outlines), strict=True)
+    by_name = {outline.name: entry for outline, entry in whole}
+    completed = ((by_name.get(entry.name, entry), stands) for entry, stands in pairs)
+    return [(entry, stands) for entry, stands in completed if entry is not None]
 
 
 class PlainComparer(FolderComparer):
     """Compares two listings entry by entry, of whatever storages they are."""
 
-    def __init__(self, entries: Iterator[Entry], standing: Standing, resolution: int) -> None:
+    def __init__(
+        self, opened: Folder, entries: Iterator[Entry], standing: Standing, resolution: int
+    ) -> None:
+        self._opened = opened
         self._entries = entries
         self._standing = standing
         self._resolution = resolution
@@ -75,9 +110,8 @@ class PlainComparer(FolderComparer):
     def take(self, count: int) -> Compared:
         chunk = list(islice(self._entries, count))
         same: list[Entry] = []
-        others: list[tuple[Entry, Entry | None]] = []
-        for entry in chunk:
-            stands = self._standing.at(entry.name) if entry.kind in MOVABLE else None
+        others: list[Beside] = []
+        for entry, stands in beside(chunk, self._opened, self._standing, _own_name):
             if stands is not None and identical(entry, stands, self._resolution):
                 same.append(entry)
             else:
@@ -92,6 +126,10 @@ class PlainComparer(FolderComparer):
             last=chunk[-1].name if chunk else b"",
             more=len(chunk) == count,
         )
+
+
+def _own_name(entry: Entry) -> bytes:
+    return entry.name
 
 
 def digest_of(entries: Iterable[Entry]) -> bytes:

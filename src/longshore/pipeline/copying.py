@@ -9,13 +9,16 @@ file that was published but not recorded is recognised by its content.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
 
 from longshore import faults
 from longshore.domain import paths
+from longshore.domain.entry import Entry
 from longshore.domain.errors import (
+    ErrorKind,
     FileFailure,
     Side,
     Stage,
@@ -46,6 +49,9 @@ ATTEMPTS_MAXIMUM = 4  # of one file, for errors that may pass
 RETRY_SECONDS = 0.25  # before the second attempt; doubles with each further one
 RETRY_JITTER = 0.5  # of the pause, more or less: what failed together is not tried together
 FOLDERS_OPEN_MAXIMUM = 200  # target folders with staged files; each holds a descriptor
+
+_UNSEEN = frozenset({ErrorKind.NOT_FOUND, ErrorKind.PERMISSION})
+"""Who could not open a file for these has no details of it either."""
 
 _decoder = msgspec.msgpack.Decoder(CopyWork)
 
@@ -312,7 +318,7 @@ def record_of(group: CopyGroup, planned: PlannedFile, result: Finished, toolbox:
         planned.place,
         group.source,
         group.folder,
-        msgspec.structs.replace(result.entry, name=planned.entry.name),
+        msgspec.structs.replace(_described(group, result, toolbox), name=planned.entry.name),
         result.outcome,
         target_path=b"" if result.failure else paths.join(group.target, name),
         xxh3_128=result.xxh3_128,
@@ -321,6 +327,20 @@ def record_of(group: CopyGroup, planned: PlannedFile, result: Finished, toolbox:
         failure=result.failure,
         attempts=planned.attempts + 1,
     )
+
+
+def _described(group: CopyGroup, result: Finished, toolbox: Toolbox) -> Entry:
+    """The entry for the record, with all details as far as they can still be had."""
+    entry = result.entry
+    if not entry.is_outline:
+        return entry
+    if result.failure is None or result.failure.kind not in _UNSEEN:
+        with (
+            suppress(StorageError),
+            toolbox.sources[group.source].open_folder(group.folder) as folder,
+        ):
+            return folder.stat(entry.name)
+    return msgspec.structs.replace(entry, is_outline=False)
 
 
 def lost_storage(error: StorageUnavailable, source: int, toolbox: Toolbox) -> Lost:

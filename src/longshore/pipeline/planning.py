@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.entry import Entry, EntryKind
@@ -53,7 +53,7 @@ class Standing:
         return standing
 
     def at(self, name: bytes) -> Entry | None:
-        """The entry of that name. Names have to be asked for in ascending order."""
+        """The entry of that name, maybe an outline. Names have to be asked for in order."""
         self._begin()
         try:
             while self._next is not None and self._next.name < name:
@@ -62,6 +62,20 @@ class Standing:
             self.failure = error
             raise
         return self._next if self._next is not None and self._next.name == name else None
+
+    def all_at(self, names: Sequence[bytes]) -> list[Entry | None]:
+        """The whole entries of these names, ascending and behind all that were asked for before."""
+        found = [self.at(name) for name in names]
+        outlines = [entry for entry in found if entry is not None and entry.is_outline]
+        if not outlines or self.folder is None:
+            return found
+        try:
+            whole = self.folder.completed(outlines)
+        except StorageError as error:
+            self.failure = error
+            raise
+        by_name = {each.name: entry for each, entry in zip(outlines, whole, strict=True)}
+        return [entry and by_name.get(entry.name, entry) for entry in found]
 
     def is_at_end(self) -> bool:
         """Whether nothing stands there under any name that is still asked for."""
@@ -78,7 +92,7 @@ class Standing:
             return
         after, self._after = self._after, None
         try:
-            self._entries = self.folder.entries(after=after)
+            self._entries = self.folder.outlines(after=after)
             self._next = next(self._entries, None)
         except StorageUnavailable as error:
             self.failure = error

@@ -74,7 +74,9 @@ OUTCOMES = {
 
 def _as_it_is(entry: Entry, source: Folder) -> Entry:
     present = look(source, entry.name)
-    return present if present is not None and present.kind is entry.kind else entry
+    if present is None or not (entry.is_outline or present.kind is entry.kind):
+        return entry
+    return present
 
 
 def _candidates(

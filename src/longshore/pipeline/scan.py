@@ -34,7 +34,7 @@ from longshore.domain.record import Record, UnchangedFolder
 from longshore.domain.task import WorkflowAction
 from longshore.hooks import FileRequest, HookFailed
 from longshore.pipeline import links
-from longshore.pipeline.comparing import MOVABLE, open_comparer
+from longshore.pipeline.comparing import MOVABLE, beside, listed, open_comparer
 from longshore.pipeline.copying import ATTEMPTS_MAXIMUM, lost_storage, pause_seconds
 from longshore.pipeline.listing import Listing
 from longshore.pipeline.messages import (
@@ -56,6 +56,9 @@ CHUNK_ENTRIES = 1000  # entries between two looks at the clock, and files per qu
 FOUND_FILES_MAXIMUM = 4000  # files one reply brings, so that copying soon begins
 FOUND_FOLDERS_MAXIMUM = 2000  # folders one reply brings: bounds its size and the mover's memory
 UNCHANGED_BYTES_MAXIMUM = 512 << 10  # of entries of unchanged files in one reply; about 7,000
+
+Present = dict[bytes, Entry]
+"""What stands at the destination, by the names of the files that would come there."""
 
 _decoder = msgspec.msgpack.Decoder(ScanWork)
 
@@ -190,16 +193,17 @@ class _Scan:
 
     def _list_chunks(self, folder: ScanFolder, listing: Listing) -> None:
         after = folder.after
-        while chunk := list(islice(listing.entries, CHUNK_ENTRIES)):
+        while given := list(islice(listing.entries, CHUNK_ENTRIES)):
             # First all that may raise, then all that takes note: a chunk counts as a whole.
+            chunk, present = self._beside(folder, given, listing)
             files = [entry for entry in chunk if entry.kind in MOVABLE]
             decisions = self._decide(folder, files)
-            verdicts = self._verdicts(folder, files, listing.standing)
+            verdicts = self._verdicts(folder, files, present)
             self._take_note(folder, chunk, decisions, iter(verdicts))
             self._note_listed(folder, after, chunk)
-            after = chunk[-1].name
+            after = given[-1].name
             self.rest = msgspec.structs.replace(folder, after=after)
-            if len(chunk) == CHUNK_ENTRIES and self._is_full():
+            if len(given) == CHUNK_ENTRIES and self._is_full():
                 return
         self._note_listed(folder, after, [])
         self.rest = None
@@ -267,7 +271,25 @@ class _Scan:
     def _entries(self, folder: ScanFolder, opened: Folder) -> Iterator[Entry]:
         if folder.only:
             return iter([opened.stat(folder.only)])
-        return opened.entries(after=folder.after)
+        return listed(folder, opened, self.toolbox)
+
+    def _beside(
+        self, folder: ScanFolder, given: list[Entry], listing: Listing
+    ) -> tuple[list[Entry], Present | None]:
+        """The entries, with all details where something stands in the way; and what that is.
+
+        None in its place: nothing is looked for.
+        """
+        standing = listing.standing
+        if standing is None:
+            return given, None
+        if standing.is_at_end():
+            return given, {}
+        pairs = beside(
+            given, listing.opened, standing, lambda entry: self._target_name(folder, entry)
+        )
+        present = {entry.name: stands for entry, stands in pairs if stands is not None}
+        return [entry for entry, _ in pairs], present
 
     def _take_note(
         self,
@@ -378,18 +400,15 @@ class _Scan:
         return Standing(destination, folder.target, after=folder.after)
 
     def _verdicts(
-        self, folder: ScanFolder, files: list[Entry], standing: Standing | None
+        self, folder: ScanFolder, files: list[Entry], present: Present | None
     ) -> list[Verdict]:
         plan = self.toolbox.plan
-        if standing is None:
+        if present is None:
             return [verdict_in_place(plan, entry) for entry in files]
-        if standing.is_at_end():
+        if not present:
             return [CopyMode.NEW] * len(files)
         resolution = self.toolbox.resolution_of(folder.source)
-        return [
-            verdict(entry, standing.at(self._target_name(folder, entry)), plan, resolution)
-            for entry in files
-        ]
+        return [verdict(entry, present.get(entry.name), plan, resolution) for entry in files]
 
     def _plan(self, folder: ScanFolder, entry: Entry, decided: Verdict) -> None:
         name = self._target_name(folder, entry)

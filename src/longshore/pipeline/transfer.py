@@ -156,7 +156,16 @@ def _stage(
         return *_stage_symlink(planned, temporary, source, target, toolbox, where), 0
     if links.are_kept(planned.entry, group.source, toolbox):
         return links.stage(planned, group.source, temporary, source, target, toolbox, where)
-    with source.open(planned.entry.name) as reader:
+    try:
+        opened = source.open(planned.entry.name)
+    except StorageError as error:
+        if not (planned.entry.is_outline and error.kind is ErrorKind.SPECIAL_FILE):
+            raise
+        # What the listing did not tell: it is a symbolic link, or cannot be moved at all.
+        if source.stat(planned.entry.name).kind is not EntryKind.SYMLINK:
+            raise
+        return *_stage_symlink(planned, temporary, source, target, toolbox, where), 0
+    with opened as reader:
         entry = reader.stat()
         # By hand: a call of paths.join for each of a million small files would show.
         path = source.path + b"/" + entry.name if source.path else entry.name

@@ -20,7 +20,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -199,6 +199,14 @@ class Folder(_Closing):
         A name that vanishes during the listing is left out. A name whose metadata cannot be read
         comes as kind SPECIAL with mode 0.
         """
+
+    def outlines(self, *, after: bytes = b"") -> Iterator[Entry]:
+        """As `entries`; files may be outlines (`Entry.is_outline`), where that is cheaper."""
+        return self.entries(after=after)
+
+    def completed(self, outlines: Sequence[Entry]) -> list[Entry | None]:
+        """The whole entries of what `outlines` gave; None for a name that has vanished."""
+        return list(outlines)
 
     @abstractmethod
     def stat(self, name: bytes) -> Entry:

@@ -43,6 +43,29 @@ def test_an_empty_storage_lists_nothing(storage: StorageHandler) -> None:
     assert entries(storage) == []
 
 
+def test_outlines_have_names_and_sizes_and_can_be_completed(storage: StorageHandler) -> None:
+    put(storage, b"file", b"abc")
+    put(storage, b"other file", b"")
+    put(storage, b"gone", b"x")
+    put_symlink(storage, b"link", b"some/where")
+    with storage.open_folder(b"") as folder:
+        folder.make_folder(b"sub")
+        outlines = list(folder.outlines())
+        later = [each.name for each in folder.outlines(after=b"gone")]
+        folder.remove(b"gone")
+        completed = folder.completed(outlines)
+        whole = list(folder.entries())
+    assert [each.name for each in outlines] == [b"file", b"gone", b"link", b"other file", b"sub"]
+    assert later == [b"link", b"other file", b"sub"]
+    assert [each.size for each in outlines if each.name.endswith(b"file")] == [3, 0]
+    kinds = [each.kind for each in outlines if not each.is_outline]
+    assert EntryKind.FOLDER in kinds
+    found = [each for each in completed if each is not None and each.name != b"gone"]
+    assert list(map(without_atime, found)) == list(map(without_atime, whole))
+    if outlines[1].is_outline:
+        assert completed[1] is None
+
+
 def test_names_come_sorted_by_their_bytes(storage: StorageHandler) -> None:
     # U+FF5E sorts before U+1F40B as bytes, and after it as UTF-16; \xff sorts behind both.
     names = [b"b", b"a", b"B", b"a.b", b"a-b", b"ab", b"\xff", "～".encode(), "🐋".encode(), b"a b"]

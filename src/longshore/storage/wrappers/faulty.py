@@ -142,7 +142,13 @@ class _FaultyFolder(ForwardingFolder):
         return _FaultyStagedFile(staged, self.path, temporary_name, self._faults)
 
     def entries(self, *, after: bytes = b"") -> Iterator[Entry]:
-        for entry in self.inner.entries(after=after):
+        return self._listed(self.inner.entries(after=after))
+
+    def outlines(self, *, after: bytes = b"") -> Iterator[Entry]:
+        return self._listed(self.inner.outlines(after=after))
+
+    def _listed(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+        for entry in entries:
             self._around(Deed.LIST, entry.name, lambda: None)
             yield entry
 

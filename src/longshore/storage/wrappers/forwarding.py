@@ -6,7 +6,7 @@ between the caller and a folder, a source file or a staged file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from longshore.domain.entry import Entry
 from longshore.storage.handler import (
@@ -96,6 +96,12 @@ class ForwardingFolder(Folder):
 
     def entries(self, *, after: bytes = b"") -> Iterator[Entry]:
         return self.inner.entries(after=after)
+
+    def outlines(self, *, after: bytes = b"") -> Iterator[Entry]:
+        return self.inner.outlines(after=after)
+
+    def completed(self, outlines: Sequence[Entry]) -> list[Entry | None]:
+        return self.inner.completed(outlines)
 
     def stat(self, name: bytes) -> Entry:
         return self.inner.stat(name)

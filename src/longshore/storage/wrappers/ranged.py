@@ -36,6 +36,9 @@ class _RangedFolder(ForwardingFolder):
     def entries(self, *, after: bytes = b"") -> Iterator[Entry]:
         return (clip(entry, self._first, self._last) for entry in super().entries(after=after))
 
+    def outlines(self, *, after: bytes = b"") -> Iterator[Entry]:
+        return self.entries(after=after)  # it is a single file: nothing is saved
+
     def stat(self, name: bytes) -> Entry:
         return clip(super().stat(name), self._first, self._last)
 

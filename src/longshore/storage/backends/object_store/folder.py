@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Final
+
+import msgspec
 
 from longshore.domain import paths
 from longshore.domain.entry import Entry, EntryKind
@@ -50,18 +52,15 @@ class ObjectFolder(Folder):
     # ------------------------------------------------------------------ looking
 
     def entries(self, *, after: bytes = b"") -> Iterator[Entry]:
-        asked: deque[Future[Entry | None]] = deque()
+        return self._listed(after, self._entry_soon)
+
+    def outlines(self, *, after: bytes = b"") -> Iterator[Entry]:
+        return self._listed(after, self._outline_soon)
+
+    def completed(self, outlines: Sequence[Entry]) -> list[Entry | None]:
+        asked = [self._store.begin(self._completed, outline) for outline in outlines]
         try:
-            for found in self._names(after):
-                asked.append(self._store.begin(self._entry, found))
-                if len(asked) >= LOOKS_AHEAD:
-                    entry = asked.popleft().result()
-                    if entry is not None:
-                        yield entry
-            while asked:
-                entry = asked.popleft().result()
-                if entry is not None:
-                    yield entry
+            return [each.result() for each in asked]
         finally:
             for each in asked:
                 each.cancel()
@@ -202,14 +201,50 @@ class ObjectFolder(Folder):
             )
         )
 
+    def _listed(
+        self, after: bytes, entry_soon: Callable[[Found], Entry | Future[Entry | None]]
+    ) -> Iterator[Entry]:
+        """The entries of the names after that one, some of which are asked for ahead."""
+        ahead: deque[Entry | Future[Entry | None]] = deque()
+        try:
+            for found in self._names(after):
+                ahead.append(entry_soon(found))
+                if len(ahead) >= LOOKS_AHEAD:
+                    yield from _come(ahead.popleft())
+            while ahead:
+                yield from _come(ahead.popleft())
+        finally:
+            for each in ahead:
+                if isinstance(each, Future):
+                    each.cancel()
+
+    def _entry_soon(self, found: Found) -> Future[Entry | None]:
+        return self._store.begin(self._entry, found)
+
+    def _outline_soon(self, found: Found) -> Entry | Future[Entry | None]:
+        """What the listing tells of a file. A folder is asked for: it may have no object."""
+        if found.stat is None or not self._is_told_too_little(found.stat):
+            return self._entry_soon(found)
+        entry = self._store.file_entry(found.name, found.stat)
+        return msgspec.structs.replace(entry, is_outline=True)
+
+    def _is_told_too_little(self, listed: ObjectStat) -> bool:
+        return listed.metadata is None and self._store.settings.reads_metadata
+
     def _entry(self, found: Found) -> Entry | None:
         """The entry of a listed name; None when it vanished since."""
         if found.stat is None:
             return self._store.folder_entry(found.name, found.key)
         stat: ObjectStat | None = found.stat
-        if found.stat.metadata is None and self._store.settings.reads_metadata:
+        if self._is_told_too_little(found.stat):
             stat = self._store.look(found.key)
         return None if stat is None else self._store.file_entry(found.name, stat)
+
+    def _completed(self, outline: Entry) -> Entry | None:
+        if not outline.is_outline:
+            return outline
+        stat = self._store.look(self._store.key(self._key, outline.name, "look at"))
+        return None if stat is None else self._store.file_entry(outline.name, stat)
 
     def _folder_key_of(self, name: bytes) -> str:
         return self._key if not name else self._store.folder_key(self._key, name, "open")
@@ -298,6 +333,13 @@ class ObjectFolder(Folder):
 def _is_for(begun: uploads.Begun, metadata: Mapping[str, str], size: int) -> bool:
     """Whether an upload was begun for the very file: else its parts may be those of another."""
     return begun.size == size and begun.metadata == metadata
+
+
+def _come(entry: Entry | Future[Entry | None]) -> Iterator[Entry]:
+    """The entry, unless its name has vanished."""
+    came = entry.result() if isinstance(entry, Future) else entry
+    if came is not None:
+        yield came
 
 
 def _named(metadata: Metadata) -> tuple[str, ...]:
