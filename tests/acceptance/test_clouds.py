@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.clouds import BucketPool, add_bucket_pool, synchronized
+from tests.clouds import BucketPool, add_bucket_pool, add_pool_of_connector, synchronized
+from tests.object_servers.forwarding import forwarding
 from tests.object_servers.processes import ObjectServer
 from tests.servers import Server
 from tests.story import Task, add_copy_task, add_share_pool, created
@@ -219,6 +221,34 @@ def test_the_speed_of_a_bucket_is_measured(client: httpx.Client, cloud: AddPool,
     assert done(task)["bandwidth"] > 0
     assert archive.objects() == {}
     assert archive.unfinished() == []
+
+
+def test_a_store_copies_between_buckets_of_one_connector_by_itself(
+    client: httpx.Client,
+    cloud: AddPool,
+    object_server: Callable[[str], ObjectServer],
+    destination: Path,
+) -> None:
+    film, size = os.urandom(4 * 1024 * 1024), 4 * 1024 * 1024
+    with forwarding() as proxy:
+        live = cloud("primary", "live-cloud", url_proxy=proxy.address)
+        archive = add_pool_of_connector(
+            client, object_server("moto"), live.connector_id, f"to-{live.bucket}", "offline_archive"
+        )
+        live.put("films/film.mov", film)
+        task = add_copy_task(client, live.id, archive.id, options={"file_checksum": "md5"})
+        execution = done(task)
+        assert proxy.bytes_passed < size // 10
+        assert archive.objects() == {"films/film.mov": film}
+        [record] = task.files()
+        assert (record["outcome"], execution["processed_size"]) == ("copied", size)
+        assert record["checksum"] == hashlib.md5(film, usedforsecurity=False).hexdigest()
+        # What was never read is archived all the same: it comes back, and is found identical.
+        done(task)
+        assert outcomes(task) == {"identical"}
+        other = add_share_pool(client, "other", "primary", destination)
+        done(add_copy_task(client, archive.id, other, workflow_action="restore"))
+        assert contents(destination) == archive.objects()
 
 
 def test_a_task_with_both_ends_in_one_bucket_is_refused(

@@ -51,6 +51,7 @@ class Forwarding(ThreadingHTTPServer):
         self.requests: list[str] = []
         self.answered: list[str] = []
         self.gate: Gate | None = None
+        self.bytes_passed = 0  # of bodies, in both directions
         self.logins: set[str] = set()
 
     @property
@@ -95,6 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = connection.getresponse()
             content = answer.read()
             self.server.answered.append(f"{self.command} {self.path}")
+            self.server.bytes_passed += len(body) + len(content)
             self.send_response_only(answer.status, answer.reason)
             for name, value in answer.getheaders():
                 if name.lower() not in {*_HOP_BY_HOP, "content-length"}:
@@ -106,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             connection.close()
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _forward
+    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _forward
 
 
 @contextmanager

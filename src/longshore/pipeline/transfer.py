@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from longshore.domain import paths
+from longshore.domain.checksum import ChecksumKind
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import (
     ErrorKind,
@@ -19,12 +20,14 @@ from longshore.domain.outcome import Outcome
 from longshore.pipeline import links
 from longshore.pipeline.content import Where, Written, write_file
 from longshore.pipeline.hashing import Hasher
-from longshore.pipeline.keeping import keep, without_link
+from longshore.pipeline.keeping import keep, original, without_link
 from longshore.pipeline.messages import CopyGroup, CopyMode, PlannedFile
 from longshore.pipeline.planning import by_rule, replaces
 from longshore.pipeline.published import Published, find_published, look_first, same_content
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
 from longshore.storage.handler import Folder, Metadata, StagedFile
+
+_KNOWN_WITHOUT_READING = frozenset({ChecksumKind.NONE, ChecksumKind.MD5})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,7 @@ class Staged:
     target: Folder
     file: StagedFile  # closed
     written: Written
-    bytes_copied: int  # none for a further name of a file
+    bytes_copied: int  # none for a further name of a file, and for what a store copies itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +159,9 @@ def _stage(
         return *_stage_symlink(planned, temporary, source, target, toolbox, where), 0
     if links.are_kept(planned.entry, group.source, toolbox):
         return links.stage(planned, group.source, temporary, source, target, toolbox, where)
+    inside = _stage_inside(planned, temporary, source, target, toolbox, where)
+    if inside is not None:
+        return *inside, 0
     try:
         opened = source.open(planned.entry.name)
     except StorageError as error:
@@ -186,6 +192,35 @@ def _stage(
     if links.are_lost(entry, group.source, toolbox):
         written = replace(written, lost=without_link(written.lost, toolbox))
     return file, written, entry.size
+
+
+def _stage_inside(
+    planned: PlannedFile,
+    temporary: bytes,
+    source: Folder,
+    target: Folder,
+    toolbox: Toolbox,
+    where: Where,
+) -> tuple[StagedFile, Written] | None:
+    """Leave the copy to the storage, if it can make one; None otherwise.
+
+    Nobody reads the content then: what wants to know more of it than its MD5 goes another way.
+    """
+    checksum = toolbox.plan.checksum
+    if planned.expected or planned.attempts or checksum not in _KNOWN_WITHOUT_READING:
+        return None
+    inside = target.stage_copy(temporary, source, planned.entry)
+    if inside is None:
+        return None
+    where.side = Side.DESTINATION
+    kept = original(inside.entry, inside.attributes, planned.unkept)
+    lost = keep(inside.file.set_metadata, *kept, toolbox)
+    return inside.file, Written(
+        entry=inside.entry,
+        xxh3_128=b"",
+        checksum=inside.md5 if checksum is ChecksumKind.MD5 else b"",
+        lost=lost,
+    )
 
 
 def _stage_symlink(

@@ -22,7 +22,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
@@ -187,6 +187,20 @@ class StagedFile(_Closing):
         """Close and remove the staged file, unless it was committed. Already gone is no error."""
 
 
+class CopyInside(NamedTuple):
+    """A copy that a storage is to make by itself, at the latest in `commit`.
+
+    Only `set_metadata`, `commit`, `abort`, `size` and `close` of the file are to be called.
+    `commit` raises kind `stale` if the source is not what it was when this was staged, and kind
+    `checksum_mismatch` if the copy is not what the source was.
+    """
+
+    file: StagedFile
+    entry: Entry  # the source as it is now
+    attributes: Mapping[bytes, bytes]  # of the source
+    md5: bytes  # of the content
+
+
 class Folder(_Closing):
     """One folder of a storage, held open, so that nobody can swap it for another meanwhile."""
 
@@ -247,6 +261,14 @@ class Folder(_Closing):
         raise StorageError(
             ErrorKind.UNSUPPORTED, RetryClass.NEVER, "link", of_path, "it keeps no hard links"
         )
+
+    def stage_copy(self, temporary_name: bytes, source: Folder, entry: Entry) -> CopyInside | None:
+        """A staged file whose content the storage itself copies from a file of another folder.
+
+        None where it cannot, where it could not confirm the content, and where that would not pay.
+        Wrappers offer none: what stands between caller and storage must see every byte.
+        """
+        return None
 
     def attributes(self, name: bytes) -> Mapping[bytes, bytes]:
         """As `SourceFile.attributes`, of any name here (b"" = this folder); links not followed."""

@@ -50,6 +50,7 @@ from longshore.storage.backends.object_store.http import Answer
 from longshore.storage.backends.object_store.keys import KeyRules
 from longshore.storage.backends.object_store.listing import listed_after
 from longshore.storage.backends.object_store.profiles import InvalidSetting, adjusted
+from longshore.storage.backends.object_store.refusals import replaced
 
 ENDPOINT: Final = "https://{account}.blob.core.windows.net"
 RANGE_HEADER: Final = "x-ms-range"  # which Azure heeds before `range`
@@ -226,10 +227,13 @@ class AzureClient(ObjectClient):
         *,
         metadata: Mapping[str, str] | None = None,
         source_bucket: str = "",
+        source_etag: str = "",
         only_if_absent: bool = False,
     ) -> ObjectStat:
         bucket = source_bucket or self._bucket
         found = self._head(bucket, source_key)
+        if source_etag and found.etag != source_etag:
+            raise replaced("copy", source_key)
         kept = (found.metadata or {}) if metadata is None else metadata
         headers = {
             **self._tier,

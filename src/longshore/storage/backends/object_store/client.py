@@ -169,9 +169,13 @@ class ObjectClient(Protocol):
         *,
         metadata: Mapping[str, str] | None = None,
         source_bucket: str = "",
+        source_etag: str = "",
         only_if_absent: bool = False,
     ) -> ObjectStat:
-        """Copy inside the store; metadata None keeps the source's. "" = this bucket."""
+        """Copy inside the store; metadata None keeps the source's. "" = this bucket.
+
+        With `source_etag` kind `stale` if the source is another object by now.
+        """
 
     def set_metadata(self, key: str, metadata: Mapping[str, str]) -> None:
         """Replace the whole metadata of an object. Its content stays; its etag may change."""

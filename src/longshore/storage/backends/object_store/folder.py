@@ -15,6 +15,11 @@ from longshore.domain.errors import ErrorKind, RetryClass, StorageError, Storage
 from longshore.storage.backends.object_store import metadata as file_metadata
 from longshore.storage.backends.object_store import uploads
 from longshore.storage.backends.object_store.client import ObjectStat, PutOptions, Upload
+from longshore.storage.backends.object_store.copying import (
+    COPIED_BYTES_MINIMUM,
+    StagedCopy,
+    may_copy,
+)
 from longshore.storage.backends.object_store.multipart import StagedUpload
 from longshore.storage.backends.object_store.names import FolderNames, Found
 from longshore.storage.backends.object_store.publishing import Publishing
@@ -24,6 +29,7 @@ from longshore.storage.backends.object_store.store import LINK_TARGET_BYTES_MAXI
 from longshore.storage.backends.posix_names import check_name, check_temporary_name
 from longshore.storage.handler import (
     TEMPORARY_PREFIX,
+    CopyInside,
     Folder,
     Intent,
     Metadata,
@@ -125,6 +131,34 @@ class ObjectFolder(Folder):
         staged = StagedLink(self._store, self._publishing, temporary_name, target)
         self._publishing.hold(temporary_name, staged)
         return staged
+
+    def stage_copy(self, temporary_name: bytes, source: Folder, entry: Entry) -> CopyInside | None:
+        check_temporary_name(temporary_name)
+        if not isinstance(source, ObjectFolder) or entry.size < COPIED_BYTES_MINIMUM:
+            return None
+        stat = source.object_of(entry.name)
+        if stat is None or not may_copy(self._store, source.store, stat):
+            return None
+        self._publishing.drop(temporary_name)
+        bucket = source.store.settings.bucket
+        staged = StagedCopy(self._store, self._publishing, temporary_name, stat, bucket)
+        self._publishing.hold(temporary_name, staged)
+        found = source.store.file_entry(entry.name, stat)
+        return CopyInside(
+            staged, found, file_metadata.decode_attributes(stat.metadata or {}), stat.md5
+        )
+
+    @property
+    def store(self) -> Store:
+        """The bucket, for another one of the same backend."""
+        return self._store
+
+    def object_of(self, name: bytes) -> ObjectStat | None:
+        """The object of a regular file; None if there is none of the name."""
+        stat = self._store.look(self._store.key(self._key, name, "look at"))
+        if stat is None or self._store.file_entry(name, stat).kind is not EntryKind.FILE:
+            return None
+        return stat
 
     def staged_names(self) -> list[bytes]:
         stored = uploads.staged_names(self._store, self._key)

@@ -223,10 +223,13 @@ class GoogleClient(ObjectClient):
         *,
         metadata: Mapping[str, str] | None = None,
         source_bucket: str = "",
+        source_etag: str = "",
         only_if_absent: bool = False,
     ) -> ObjectStat:
         bucket = source_bucket or self._bucket
         found = self._head(bucket, source_key)
+        if source_etag and found.etag != source_etag:
+            raise replaced("copy", source_key)
         kept = (found.metadata or {}) if metadata is None else metadata
         described = {**self._new_object, "metadata": dict(kept)}
         path = (

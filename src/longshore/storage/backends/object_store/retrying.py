@@ -74,6 +74,7 @@ class RetryingClient(ObjectClient):
         *,
         metadata: Mapping[str, str] | None = None,
         source_bucket: str = "",
+        source_etag: str = "",
         only_if_absent: bool = False,
     ) -> ObjectStat:
         def copy() -> ObjectStat:
@@ -82,6 +83,7 @@ class RetryingClient(ObjectClient):
                 key,
                 metadata=metadata,
                 source_bucket=source_bucket,
+                source_etag=source_etag,
                 only_if_absent=only_if_absent,
             )
 

@@ -20,7 +20,7 @@ from longshore.storage.backends.object_store.client import (
 )
 from longshore.storage.backends.object_store.exchange import as_unavailable, base64_text, md5_of
 from longshore.storage.backends.object_store.profiles import Profile
-from longshore.storage.backends.object_store.refusals import mismatch
+from longshore.storage.backends.object_store.refusals import mismatch, replaced
 from longshore.storage.backends.object_store.s3_answers import (
     METADATA_HEADER,
     md5_of_etag,
@@ -107,11 +107,14 @@ class S3Client(ObjectClient):
         *,
         metadata: Mapping[str, str] | None = None,
         source_bucket: str = "",
+        source_etag: str = "",
         only_if_absent: bool = False,
     ) -> ObjectStat:
         source = path_text(f"/{source_bucket or self._bucket}/{source_key}")
         requests = self._requests.of_bucket(source_bucket) if source_bucket else self._requests
         found = _stat(requests, source_key)
+        if source_etag and found.etag != source_etag:
+            raise replaced("copy", source_key)
         kept = (found.metadata or {}) if metadata is None else metadata
         if found.size > self.abilities.copy_bytes_maximum:
             options = PutOptions(metadata=kept, only_if_absent=only_if_absent)
@@ -124,9 +127,19 @@ class S3Client(ObjectClient):
         }
         if only_if_absent:
             headers["if-none-match"] = "*"
-        _, body = self._create("PUT", key, "copy", headers=headers)
-        etag = (parse(body, "copy", key).findtext("ETag") or "").strip('"')
-        return ObjectStat(key=key, size=found.size, modified_ns=0, etag=etag, metadata=kept)
+        answer, body = self._create("PUT", key, "copy", headers=headers)
+        root = parse(body, "copy", key)
+        if root.tag == "Error":  # the status came before the store knew how it would end
+            raise refusal(500, body, "copy", key)
+        etag = (root.findtext("ETag") or "").strip('"')
+        return ObjectStat(
+            key=key,
+            size=found.size,
+            modified_ns=0,
+            etag=etag,
+            md5=md5_of_etag(etag, answer),
+            metadata=kept,
+        )
 
     def set_metadata(self, key: str, metadata: Mapping[str, str]) -> None:
         self.copy(key, key, metadata=metadata)

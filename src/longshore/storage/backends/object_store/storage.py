@@ -35,6 +35,20 @@ for each of them."""
 OPERATIONS_AT_ONCE: Final = 16
 """Files a mover may have under way; each is a request or two, and the flow counts those."""
 
+ACCOUNT_SETTINGS: Final = (
+    "provider",
+    "endpoint",
+    "region",
+    "proxy",
+    "access_key",
+    "secret_key",
+    "config_file",
+    "project",
+    "project_domain",
+    "storage_url",
+)
+"""Where these are equal two buckets are of one service, which can copy from one to the other."""
+
 ENDLESS_BYTES: Final = 1 << 60  # no provider tells how much room there is
 
 
@@ -123,6 +137,8 @@ def open_object_storage(
         uid=os.geteuid(),
         gid=os.getegid(),
         reads_metadata=settings.get(METADATA_SETTING, "1") != "0",
+        bucket=settings.get("bucket", ""),
+        account=tuple(settings.get(name, "") for name in ACCOUNT_SETTINGS),
     )
     return ObjectStorage(
         reference, Store(RetryingClient(client, sleep=sleep, chance=chance), layout)

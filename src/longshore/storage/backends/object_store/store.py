@@ -47,6 +47,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     uid: int  # whose a file is that says nothing about it
     gid: int
     reads_metadata: bool = True  # ask for the metadata of each listed object
+    bucket: str = ""
+    account: tuple[str, ...] = ()  # what is equal of buckets that the same keys reach at one place
 
 
 class Store:
@@ -61,6 +63,7 @@ class Store:
         self._held_bytes = 0
         self.held: dict[tuple[str, bytes], StagedFile] = {}  # by the folder's key and the name
         self._passages: set[str] = set()
+        self.copies_inside = client.abilities.server_copy  # until it refuses to
         # Any name may be a folder, and need the key of its marker.
         longest = self.abilities.key_bytes_maximum - len(SEPARATOR)
         self.key_bytes_maximum = longest - len(self.abilities.folder_marker)

@@ -148,11 +148,14 @@ class SwiftClient(ObjectClient):
         *,
         metadata: Mapping[str, str] | None = None,
         source_bucket: str = "",
+        source_etag: str = "",
         only_if_absent: bool = False,
     ) -> ObjectStat:
         bucket = source_bucket or self._bucket
         headers, _ = self._requests.read("HEAD", bucket, source_key, "look at")
         found = stat_of(source_key, headers, int(headers.get("content-length", "0")))
+        if source_etag and found.etag != source_etag:
+            raise replaced("copy", source_key)
         kept = (found.metadata or {}) if metadata is None else metadata
         if is_composed(headers):
             return self._copy_segments(bucket, source_key, key, kept)

@@ -77,6 +77,7 @@ class MemoryClient(ObjectClient):
         *,
         metadata: Mapping[str, str] | None = None,
         source_bucket: str = "",
+        source_etag: str = "",
         only_if_absent: bool = False,
     ) -> ObjectStat:
         self.requests.append(f"copy {source_key} {key}")
