@@ -116,6 +116,13 @@ def test_controller_that_wakes_up_after_another_took_its_lease_records_nothing(
     check_exact(plant.database, execution_id, source, destination)
 
 
+def test_controller_without_work_ends_once_another_has_its_lease(plant: Plant) -> None:
+    first = plant.lead()
+    with writing(plant.database.journal) as connection:
+        connection.execute(update(leases).values(epoch=leases.c.epoch + 1, holder="elsewhere:1:1"))
+    assert first.wait(20) == EXIT_LEASE_LOST
+
+
 def test_standby_waits_for_a_controller_that_is_alive(plant: Plant, task: Task) -> None:
     first = plant.lead()
     second = plant.start()

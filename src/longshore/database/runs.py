@@ -14,10 +14,12 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     update,
 )
 
+from longshore.database import schedules
 from longshore.database.journal import Counters
 from longshore.database.tables import (
     cloud_buckets,
@@ -52,6 +54,18 @@ def queued_jobs(connection: Connection) -> Sequence[Row[Any]]:
         .order_by(jobs.c.creation_ns)
     )
     return connection.execute(query).all()
+
+
+def is_anything_wanted(connection: Connection, now: int) -> bool:
+    """Whether a request, a queued execution or a due schedule waits for somebody to look at it."""
+    requested = select(jobs.c.id).where(
+        jobs.c.status == JobStatus.QUEUED.value, jobs.c.controller == "tasks"
+    )
+    queued = select(task_executions.c.id).where(
+        task_executions.c.status == TaskStatus.IN_QUEUE.value
+    )
+    waiting = or_(requested.exists(), queued.exists(), schedules.are_pending(now).exists())
+    return bool(connection.execute(select(waiting)).scalar_one())
 
 
 def begin_job(connection: Connection, job_id: str) -> None:

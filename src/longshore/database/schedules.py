@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, case, select
+from sqlalchemy import Connection, Select, case, select
 
 from longshore.database import rows
 from longshore.database.query import Filterable, Kind, Page
@@ -54,7 +55,12 @@ def pending(connection: Connection, now: int) -> list[TaskSchedule]:
 
     Without a next date are only schedules in automatic mode that wait for the end of a run.
     """
+    query = are_pending(now).order_by(task_schedules.c.next, task_schedules.c.id)
+    return rows.every(connection, query, TaskSchedule)
+
+
+def are_pending(now: int) -> Select[Any]:
+    """The query for the schedules that `pending` returns."""
     columns = task_schedules.c
     wanted = columns.done.is_(False) & ((columns.next <= now) | columns.next.is_(None))
-    query = select(task_schedules).where(wanted).order_by(columns.next, columns.id)
-    return rows.every(connection, query, TaskSchedule)
+    return select(task_schedules).where(wanted)

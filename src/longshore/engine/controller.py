@@ -117,8 +117,8 @@ class Controller:
 
     async def _round(self, floor: Floor, dispatcher: Dispatcher, waiting: Waiting) -> None:
         self._called.clear()
-        asked = self._has_been_asked()
         try:
+            asked = self._has_been_asked(floor)
             if asked:
                 self._carry_out_jobs(floor)
                 scheduling.run_due(floor)
@@ -144,13 +144,19 @@ class Controller:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._called.wait(), pause)
 
-    def _has_been_asked(self) -> bool:
-        """Whether to look at what the api wants: most rounds are only about replies of movers."""
-        now = self.monotonic()
-        if not self._asked and now - self._looked_at < LOOK_SECONDS:
+    def _has_been_asked(self, floor: Floor) -> bool:
+        """Whether to look at what the api wants: most rounds are only about replies of movers.
+
+        Nobody has called while there is nothing to do: then one question is asked instead of all.
+        """
+        now, called = self.monotonic(), self._asked
+        if not called and now - self._looked_at < LOOK_SECONDS:
             return False
         self._asked, self._looked_at = False, now
-        return True
+        if called or floor.runs:
+            return True
+        with floor.look() as connection:
+            return runs.is_anything_wanted(connection, floor.now())
 
     def _carry_out_jobs(self, floor: Floor) -> None:
         if not self._jobs:

@@ -14,7 +14,7 @@ from longshore import faults
 from longshore.callbacks import SandboxReport
 from longshore.config import Config
 from longshore.database import leases
-from longshore.database.connection import Database, reading, writing
+from longshore.database.connection import Database, looking, writing
 from longshore.database.leases import Lease, LeaseLost
 from longshore.engine.recording import FolderIds
 from longshore.engine.run import Run
@@ -59,12 +59,22 @@ class Floor:
     @contextmanager
     def state(self) -> Iterator[Connection]:
         """A transaction on the state that only the holder of the lease can commit."""
-        with reading(self.database.journal) as connection:
-            held = leases.read(connection)
-        if held is None or held.epoch != self.lease.epoch:
-            raise LeaseLost("another controller has taken the lease")
+        self._require_lease()
         with writing(self.database.state) as connection:
             leases.pass_fence(connection, self.lease)
             yield connection
             faults.at("state.commit")
         faults.at("state.committed")
+
+    @contextmanager
+    def look(self) -> Iterator[Connection]:
+        """The state for single questions, while the lease is held: the cheapest way to ask."""
+        self._require_lease()
+        with looking(self.database.state) as connection:
+            yield connection
+
+    def _require_lease(self) -> None:
+        with looking(self.database.journal) as connection:
+            held = leases.read(connection)
+        if held is None or held.epoch != self.lease.epoch:
+            raise LeaseLost("another controller has taken the lease")

@@ -48,6 +48,8 @@ class Waiting:
         if now - self._looked_at < LOOK_SECONDS:
             return
         self._looked_at = now
+        if not (self.floor.runs or self.queue or self._written):
+            return  # as on most looks of a server that has nothing to do
         with reading(self.floor.database.state) as connection:
             seen = self._seen(connection)
         changed = {

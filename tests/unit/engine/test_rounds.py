@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import Connection
 
+from longshore.database import runs
 from longshore.domain.execution import TaskStatus
 from longshore.engine import controller
 from tests.unit.engine.test_crashes import add_task, request
@@ -37,6 +39,28 @@ def test_a_request_whose_call_got_lost_is_carried_out(
 
     with reaching(count):
         workshop.live(until)
+
+
+def test_a_controller_without_work_writes_nothing(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(controller, "IDLE_SECONDS", 0.01)
+    written: list[str] = []
+    looks = 0
+    really = runs.is_anything_wanted
+
+    def look(connection: Connection, now: int) -> bool:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            written.clear()  # what the first round wrote, which looks at everything
+        return really(connection, now)
+
+    monkeypatch.setattr(runs, "is_anything_wanted", look)
+    with reaching(lambda point, _: written.append(point)):
+        workshop.live(lambda: looks > 5)
+    assert "state.commit" not in written
 
 
 def test_replies_alone_carry_a_run_to_its_end_and_the_next_one_out_of_the_queue(
