@@ -17,10 +17,10 @@ from tests.object_servers.processes import ObjectServer
 BACKENDS = "longshore.storage.backends.object_store"
 
 CLIENTS: dict[str, tuple[str, str, dict[str, str]]] = {
-    "s3-moto": ("moto", "s3", {}),
+    "s3-moto": ("moto", "s3", {"conditional_create": "1"}),
     "s3-ceph": ("ceph", "s3", {"conditional_create": "1"}),
     "azure": ("azurite", "azure", {}),
-    "swift": ("swift", "swift", {}),
+    "swift": ("swift", "swift", {"conditional_create": "1"}),
     "gcs": (
         "gcs",
         "gcs",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import pytest
 
 from longshore.domain.entry import EntryKind
-from longshore.domain.errors import ErrorKind
+from longshore.domain.errors import ErrorKind, StorageError
 from longshore.storage.handler import TEMPORARY_PREFIX, Intent, Metadata, StorageHandler
 from tests.contract.storage.conftest import Ground
 from tests.contract.storage.deeds import (
@@ -21,6 +24,9 @@ from tests.contract.storage.deeds import (
     refused,
     without_atime,
 )
+
+RACES = 10  # of two writers each
+RACE_SECONDS = 60.0  # for both to be ready
 
 
 def test_nothing_appears_before_the_commit(storage: StorageHandler) -> None:
@@ -252,6 +258,38 @@ def test_commit_without_replace_leaves_what_stands_there(
         staged.commit(b"another", replace=False)
     assert read(storage, b"another") == b"newer"
     assert read(storage, b"target") == b"untouched"
+
+
+def test_of_two_writers_of_one_name_one_gets_it(ground: Ground) -> None:
+    one, other = ground.open(), ground.open()
+    if not one.capabilities.exclusive_create:
+        pytest.skip("this storage cannot refuse to replace by one step")
+    start = Barrier(2)
+
+    def write(storage: StorageHandler, name: bytes, content: bytes) -> bool:
+        """Whether it got the name."""
+        with (
+            storage.open_folder(b"") as folder,
+            folder.stage(TEMPORARY + content, size=3) as staged,
+        ):
+            staged.write(memoryview(content), 0)
+            start.wait(RACE_SECONDS)
+            try:
+                staged.commit(name, replace=False)
+            except StorageError as error:
+                staged.abort()
+                if error.kind is not ErrorKind.EXISTS:
+                    raise
+                return False
+        return True
+
+    with ThreadPoolExecutor(2) as writers:
+        for number in range(RACES):
+            name = b"final-%d" % number
+            first = writers.submit(write, one, name, b"one")
+            second = writers.submit(write, other, name, b"two")
+            assert first.result() + second.result() == 1
+            assert read(one, name) == (b"one" if first.result() else b"two")
 
 
 def test_commit_never_replaces_a_folder(storage: StorageHandler) -> None:

@@ -39,7 +39,7 @@ from longshore.storage.backends.object_store.exchange import (
 )
 from longshore.storage.backends.object_store.listing import listed_after
 from longshore.storage.backends.object_store.profiles import InvalidSetting, adjusted
-from longshore.storage.backends.object_store.refusals import GONE, mismatch, replaced
+from longshore.storage.backends.object_store.refusals import EXISTS, GONE, mismatch, replaced
 from longshore.storage.backends.object_store.swift_answers import (
     Segment,
     complete_refusal,
@@ -61,7 +61,8 @@ Another mover may make it meanwhile; what it costs then are segments that nobody
 _GIBIBYTE: Final = 1024**3
 _OWN_KEY_BYTES: Final = len("parts/") + 1 + 32 + 1 + 5  # around the key of the object
 _ABILITIES: Final = Abilities(
-    # Each object server looks for itself, so two writers may both find nothing.
+    # It knows the condition, but each object server looks for itself: two writers may both find
+    # nothing. So nothing is promised unless the connector says that this will do.
     conditional_create=False,
     updates_metadata=True,
     part_bytes_minimum=1024 * 1024,
@@ -137,7 +138,9 @@ class SwiftClient(ObjectClient):
 
     def put(self, key: str, data: Data, options: PutOptions = PLAIN) -> ObjectStat:
         old = self._segments_of(key)
-        stat = self._put(self._bucket, key, data, options.metadata)
+        stat = self._put(
+            self._bucket, key, data, options.metadata, only_if_absent=options.only_if_absent
+        )
         self._remove_segments(old)
         return stat
 
@@ -214,7 +217,7 @@ class SwiftClient(ObjectClient):
             }
             for part in parts
         ]
-        stat = self._put_manifest(upload.key, manifest, options.metadata)
+        stat = self._put_manifest(upload.key, manifest, options)
         self._remove_segments([each for each in old if not each.name.startswith(own)])
         self._discard(self._segments, _begun_key(upload))
         used = {part.number for part in parts}
@@ -244,10 +247,19 @@ class SwiftClient(ObjectClient):
             "GET", self._bucket, key, "read", headers=headers
         )
 
-    def _put(self, bucket: str, key: str, data: Data, metadata: Mapping[str, str]) -> ObjectStat:
+    def _put(
+        self,
+        bucket: str,
+        key: str,
+        data: Data,
+        metadata: Mapping[str, str],
+        *,
+        only_if_absent: bool = False,
+    ) -> ObjectStat:
         md5 = md5_of(data)
         headers = {
             **metadata_headers(metadata),
+            **_condition(only_if_absent),
             "etag": md5.hex(),  # which the service compares
             "content-type": "application/octet-stream",
         }
@@ -256,7 +268,7 @@ class SwiftClient(ObjectClient):
         except StorageError as error:
             if error.kind is ErrorKind.NOT_FOUND:  # nothing else can be missing
                 raise as_unavailable(error, bucket) from error
-            raise
+            raise _as_existing(error, "write", key, only_if_absent) from error
         if answer.get("etag", md5.hex()).strip('"') != md5.hex():
             raise mismatch("write", key)
         return ObjectStat(
@@ -264,7 +276,7 @@ class SwiftClient(ObjectClient):
         )
 
     def _put_manifest(
-        self, key: str, manifest: list[dict[str, object]], metadata: Mapping[str, str]
+        self, key: str, manifest: list[dict[str, object]], options: PutOptions
     ) -> ObjectStat:
         try:
             _, body = self._requests.read(
@@ -273,7 +285,11 @@ class SwiftClient(ObjectClient):
                 key,
                 "complete",
                 query={"multipart-manifest": "put"},
-                headers={**metadata_headers(metadata), "accept": "application/json"},
+                headers={
+                    **metadata_headers(options.metadata),
+                    **_condition(options.only_if_absent),
+                    "accept": "application/json",
+                },
                 body=msgspec.json.encode(manifest),
             )
         except StorageError as error:
@@ -281,7 +297,7 @@ class SwiftClient(ObjectClient):
                 raise as_unavailable(error, self._bucket) from error
             # The service says 400 for a manifest whose segments are not there.
             if error.kind is not ErrorKind.UNKNOWN:
-                raise
+                raise _as_existing(error, "complete", key, options.only_if_absent) from error
             raise StorageError(
                 GONE.kind, GONE.retry, "complete", key.encode(), str(error)
             ) from error
@@ -400,6 +416,17 @@ class SwiftClient(ObjectClient):
             if len(lines) < int(query["limit"]):
                 return
             query["marker"] = lines[-1].subdir or lines[-1].name
+
+
+def _condition(only_if_absent: bool) -> dict[str, str]:
+    return {"if-none-match": "*"} if only_if_absent else {}
+
+
+def _as_existing(error: StorageError, deed: str, key: str, only_if_absent: bool) -> StorageError:
+    """What it means if the only condition was that there is no such object."""
+    if error.kind is not ErrorKind.STALE or not only_if_absent:
+        return error
+    return StorageError(EXISTS.kind, EXISTS.retry, deed, key.encode(), "it exists")
 
 
 def _begun_key(upload: Upload) -> str:

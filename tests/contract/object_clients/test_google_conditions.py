@@ -1,0 +1,50 @@
+"""Conditions of Google Cloud, which its emulator ignores: what is asked, and what answers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from longshore.domain.errors import ErrorKind, StorageError
+from longshore.storage.backends.object_store import gcs
+from longshore.storage.backends.object_store.client import PutOptions
+from tests.object_servers.buckets import new_bucket
+from tests.object_servers.forwarding import forwarding
+from tests.object_servers.processes import ObjectServer
+from tests.object_servers.proxy import Disturbance, Proxy
+
+NEW = PutOptions(only_if_absent=True)
+NOT_MET = b"HTTP/1.1 412 Precondition Failed\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+def test_new_objects_are_asked_for_as_generation_zero(
+    object_server: Callable[[str], ObjectServer],
+) -> None:
+    server = object_server("gcs")
+    bucket = new_bucket(server, "gcs")
+    with forwarding() as proxy:
+        client = gcs.open_client(server.settings("gcs", bucket, proxy=proxy.address))
+        assert client.abilities.conditional_create
+        client.put("small", b"content", NEW)
+        client.copy("small", "copy", only_if_absent=True)
+        upload = client.begin_upload("big")
+        client.complete_upload(upload, [client.put_part(upload, 1, b"content")], NEW)
+        client.close()
+    assert proxy.count("POST", "/upload/", "ifGenerationMatch=0") == 1
+    assert proxy.count("POST", "/rewriteTo/", "ifGenerationMatch=0") == 1
+    assert proxy.count("POST", "/compose", "ifGenerationMatch=0") == 1
+
+
+def test_a_generation_that_is_there_is_an_object_that_exists(
+    object_server: Callable[[str], ObjectServer],
+) -> None:
+    server = object_server("gcs")
+    settings = server.settings("gcs", new_bucket(server, "gcs"))
+    with Proxy(settings["endpoint"]) as proxy:
+        client = gcs.open_client({**settings, "endpoint": proxy.endpoint})
+        proxy.disturb(Disturbance(answer=NOT_MET))
+        with pytest.raises(StorageError) as caught:
+            client.put("small", b"content", NEW)
+        assert caught.value.kind is ErrorKind.EXISTS
+        client.close()
