@@ -44,7 +44,7 @@ def line(
     module = import_module(f"longshore.storage.backends.object_store.{api}")
     where = "storage_url" if api == "swift" else "endpoint"
     with Proxy(settings[where]) as proxy:
-        through = {**settings, where: proxy.endpoint}
+        through = {**settings, where: proxy.endpoint, "read_seconds": "1"}
         clients = [
             RetryingClient(module.open_client(each), sleep=_pause, chance=Random(1))
             for each in (settings, through)
@@ -70,6 +70,49 @@ def test_a_broken_download_is_resumed_by_range(line: Line) -> None:
     cut = line.proxy.disturb(Disturbance(cut_download_after=MEBIBYTE // 2, times=2))
     assert bytes(line.client.get_range("key", 0, len(content), etag=stat.etag)) == content
     assert cut.hits == 2
+
+
+def test_a_download_that_stalls_is_resumed_by_range_after_the_time_out(line: Line) -> None:
+    content = os.urandom(2 * MEBIBYTE)
+    stat = line.direct.put("key", content)
+    stall = line.proxy.disturb(Disturbance(hold_download_after=MEBIBYTE))
+    line.proxy.bytes_down = 0
+    assert bytes(line.client.get_range("key", 0, len(content), etag=stat.etag)) == content
+    assert stall.hits == 1
+    assert line.proxy.bytes_down < len(content) + MEBIBYTE // 2
+
+
+@pytest.mark.parametrize(
+    "stall", [{"hold_download_after": 0}, {"hold_upload_after": MEBIBYTE // 2}], ids=["down", "up"]
+)
+def test_a_server_that_hangs_is_left_after_the_time_out_and_asked_again(
+    line: Line, stall: dict[str, int]
+) -> None:
+    content = os.urandom(MEBIBYTE)
+    hung = line.proxy.disturb(Disturbance(**stall))
+    line.client.put("key", content)
+    assert hung.hits == 1
+    assert bytes(line.direct.get_range("key", 0, len(content))) == content
+
+
+@pytest.mark.parametrize("line", [("moto", "s3")], indirect=True)
+def test_a_server_that_never_answers_is_one_that_is_gone(line: Line) -> None:
+    hung = line.proxy.disturb(Disturbance(hold_download_after=0, times=ENDLESSLY))
+    with pytest.raises(StorageUnavailable) as caught:
+        line.client.head("key")
+    assert (caught.value.kind, caught.value.retry) == (ErrorKind.TIMEOUT, RetryClass.LATER)
+    assert hung.hits == ATTEMPTS_MAXIMUM + 1  # the last one asks for the bucket
+
+
+@pytest.mark.parametrize("line", [("moto", "s3")], indirect=True)
+def test_one_object_that_never_comes_is_no_lost_store(line: Line) -> None:
+    line.direct.put("key", b"content")
+    hung = line.proxy.disturb(Disturbance(hold_download_after=0, times=ATTEMPTS_MAXIMUM))
+    with pytest.raises(StorageError) as caught:
+        line.client.head("key")
+    assert not isinstance(caught.value, StorageUnavailable)
+    assert caught.value.kind is ErrorKind.TIMEOUT
+    assert hung.hits == ATTEMPTS_MAXIMUM
 
 
 def test_a_broken_upload_of_a_part_is_repeated(line: Line) -> None:

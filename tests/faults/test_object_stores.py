@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from tests.clouds import BucketPool, add_bucket_pool
 from tests.faults.test_kill_and_resume import SMALL_STEPS, processed
 from tests.object_servers.catalogue import start
+from tests.object_servers.contents import MARKER
 from tests.object_servers.processes import ObjectServer, Running
 from tests.object_servers.proxy import SLOW_DOWN, Disturbance, Proxy
 from tests.servers import Server, wait_until
@@ -93,6 +95,29 @@ def test_a_run_waits_for_a_store_that_is_gone_and_goes_on(
         store.stop()
     assert contents(destination) == contents(source)  # this server forgets metadata when it ends
     assert staged_left(destination) == []
+
+
+def test_a_run_waits_for_a_store_that_hangs_and_goes_on(
+    server: Server, client: httpx.Client, tmp_path: Path, source: Path
+) -> None:
+    fill(source)
+    live = add_share_pool(client, "live", "primary", source)
+    store = start("rclone", tmp_path / "store")
+    options = f"folder_marker={MARKER},read_seconds=1"
+    try:
+        archive = add_bucket_pool(client, store.server, "cloud", "offline_archive", options=options)
+        task = add_copy_task(client, live, archive.id)
+        task.limit(SLOWLY)
+        task.act("run")
+        wait_until(lambda: processed(server) > FILES // 10, "some files")
+        store.processes.send(signal.SIGSTOP)
+        wait_for_loss(client, task)
+        store.processes.send(signal.SIGCONT)
+        check_done(task)
+        assert archive.objects() == contents(source)
+        assert archive.unfinished() == []
+    finally:
+        store.stop()
 
 
 def lose_and_return(server: Server, client: httpx.Client, task: Task, store: Running) -> None:

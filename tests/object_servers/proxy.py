@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from tests.object_servers.processes import free_port
 
 BLOCK_BYTES = 64 * 1024
+HELD_SECONDS = 60.0  # for a client to give up; those of tests do so much sooner
 DRAIN_SECONDS = 5.0  # for the rest of a request that was answered before its end
 _SLOW_DOWN = b"<Error><Code>SlowDown</Code></Error>"
 SLOW_DOWN = (
@@ -33,6 +34,8 @@ class Disturbance:
     cut_download_after: int | None = None
     corrupt_upload_at: int | None = None  # the byte that is changed
     corrupt_download_at: int | None = None
+    hold_upload_after: int | None = None  # bytes; then nothing passes until the client gives up
+    hold_download_after: int | None = None
     answer: bytes = b""  # instead of the server's
     times: int = 1
     hits: int = 0  # how often it was done
@@ -55,13 +58,14 @@ class _Way:
     disturbance: Disturbance | None = None
     passed: int = 0
 
-    def limits(self) -> tuple[int | None, int | None]:
+    def limits(self) -> tuple[int | None, int | None, int | None]:
+        """Where it is cut, where a byte is changed, where it is held."""
         found = self.disturbance
         if found is None:
-            return None, None
+            return None, None, None
         if self.is_upload:
-            return found.cut_upload_after, found.corrupt_upload_at
-        return found.cut_download_after, found.corrupt_download_at
+            return found.cut_upload_after, found.corrupt_upload_at, found.hold_upload_after
+        return found.cut_download_after, found.corrupt_download_at, found.hold_download_after
 
 
 class _Cut(Exception):
@@ -75,6 +79,7 @@ class Proxy:
     upstream: str
     port: int = field(default_factory=free_port)
     disturbance: Disturbance = field(default_factory=lambda: Disturbance(times=0))
+    bytes_down: int = 0  # that have passed from the server to clients
     _listener: socket.socket | None = None
     _open: set[socket.socket] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -173,7 +178,7 @@ class Proxy:
             way.disturbance, way.passed = now, 0
         if way.is_upload and now.answer and now.take():
             self._answer(way.source, now.answer)
-        cut, corrupt = way.limits()
+        cut, corrupt, hold = way.limits()
         end = way.passed + len(data)
         if corrupt is not None and way.passed <= corrupt < end and now.take():
             changed = bytearray(data)
@@ -181,10 +186,26 @@ class Proxy:
             data = bytes(changed)
             end -= corrupt + 1  # the next time as many bytes later
         if cut is not None and way.passed <= cut < end and now.take():
-            way.sink.sendall(data[: cut - way.passed])
+            self._send(way, data[: cut - way.passed])
+            raise _Cut
+        if hold is not None and way.passed <= hold < end and now.take():
+            self._send(way, data[: hold - way.passed])
+            self._wait_for_end_of(way.source if way.is_upload else way.sink)
             raise _Cut
         way.passed = end
+        self._send(way, data)
+
+    def _send(self, way: _Way, data: bytes) -> None:
         way.sink.sendall(data)
+        if not way.is_upload:
+            self.bytes_down += len(data)
+
+    @staticmethod
+    def _wait_for_end_of(client: socket.socket) -> None:
+        """Return once the client has closed the connection; what it still sends goes nowhere."""
+        client.settimeout(HELD_SECONDS)
+        while client.recv(BLOCK_BYTES):
+            pass
 
     @staticmethod
     def _answer(client: socket.socket, answer: bytes) -> None:

@@ -27,6 +27,9 @@ longer is the pipeline's to decide, which can do other files meanwhile."""
 PAUSE_SECONDS: Final = 0.2  # before the second attempt, at most; doubles with each further one
 PAUSE_SECONDS_MAXIMUM: Final = 5.0  # a slice of a mover is not much longer
 
+_SILENCES: Final = frozenset({ErrorKind.TIMEOUT, ErrorKind.INPUT_OUTPUT})
+"""Errors that come of one object, or of a store that is gone or hangs."""
+
 Result = TypeVar("Result")
 
 
@@ -107,7 +110,7 @@ class RetryingClient(ObjectClient):
             except StorageError as error:
                 failures += 1
                 if not _may_pass(error) or failures >= ATTEMPTS_MAXIMUM:
-                    _raise_if_overloaded(error)
+                    self._judge(error)
                     raise
                 self._pause(failures)
                 # What raised is at its end: it begins anew behind the last page.
@@ -170,7 +173,7 @@ class RetryingClient(ObjectClient):
                     if done is not None:
                         return done
                 if not _may_pass(error) or failures == ATTEMPTS_MAXIMUM:
-                    _raise_if_overloaded(error)
+                    self._judge(error)
                     raise
             self._pause(failures)
         raise AssertionError("the last attempt returns or raises")
@@ -184,6 +187,20 @@ class RetryingClient(ObjectClient):
                 raise
         self.flow.answered()
         return result
+
+    def _judge(self, error: StorageError) -> None:
+        """Raises StorageUnavailable if it is not this request alone that does not get through."""
+        if isinstance(error, Throttled):
+            # A store that asks for patience for so long does so for every file.
+            raise _as_unavailable(error, error) from error
+        if error.kind not in _SILENCES or not _may_pass(error):
+            return
+        try:
+            self._client.check(writable=False)
+        except StorageUnavailable:
+            raise
+        except StorageError as answer:
+            raise _as_unavailable(answer, error) from error
 
     def _pause(self, failures: int) -> None:
         longest = min(PAUSE_SECONDS * 2 ** (failures - 1), PAUSE_SECONDS_MAXIMUM)
@@ -208,12 +225,9 @@ def _may_pass(error: StorageError) -> bool:
     return error.retry is not RetryClass.NEVER
 
 
-def _raise_if_overloaded(error: StorageError) -> None:
-    """A store that asks for patience for so long does so for every file: the run waits for it."""
-    if isinstance(error, Throttled):
-        raise StorageUnavailable(
-            error.kind, error.retry, "go on with", error.path, str(error)
-        ) from error
+def _as_unavailable(answer: StorageError, error: StorageError) -> StorageUnavailable:
+    """The error of a request, as that of the whole store: the run waits for it."""
+    return StorageUnavailable(answer.kind, RetryClass.LATER, "go on with", error.path, str(error))
 
 
 def _was_refused(error: StorageError) -> bool:

@@ -70,7 +70,9 @@ class S3Client(ObjectClient):
                 self._requests.read("HEAD", "", "look at bucket")
             except StorageUnavailable:
                 raise
-            except StorageError:
+            except StorageError as error:
+                if error.retry is not RetryClass.NEVER:
+                    raise
                 # Its answer has no body; that of a listing says why.
                 self._requests.read("GET", "", "look at bucket", query=_listing(limit=1))
         except StorageError as error:
