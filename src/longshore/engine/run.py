@@ -215,7 +215,9 @@ class Run:
         """The item is not under way any more, and still in the journal."""
         self.under_way.pop(item.id, None)
         items = self.queues[WorkKind(item.kind)].items
-        if item.sort_key is None:
+        # A part that is left lying holds up a store that wants to put the parts behind it, which
+        # others go on to send, into their order.
+        if item.sort_key is None and item.kind != WorkKind.PART:
             items.append(item)
         else:
             items.appendleft(item)  # it was the first in the order, and still is
@@ -254,12 +256,16 @@ class Run:
     def take(self, kind: WorkKind, now: float, may: May = lambda _: True) -> WorkItem | None:
         """The next item in memory that may be tried now."""
         queue = self.queues[kind].items
-        for _ in range(len(queue)):
+        found: WorkItem | None = None
+        passed_over: list[WorkItem] = []
+        while queue and found is None:
             item = queue.popleft()
             if self.not_before.get(item.id, 0.0) <= now and may(item):
-                return item
-            queue.append(item)
-        return None
+                found = item
+            else:
+                passed_over.append(item)
+        queue.extendleft(reversed(passed_over))
+        return found
 
     def mover_wanted(self, item: WorkItem) -> int | None:
         """The mover that has the item's pass over its file, or its open folder, in memory."""

@@ -101,6 +101,22 @@ def test_an_item_that_came_back_is_taken_again_but_not_before_its_time(run: Run)
     assert take_all(run, now=10.0) == [1]
 
 
+def test_a_part_that_came_back_goes_before_the_parts_behind_it(run: Run) -> None:
+    run.added(items(4, kind=WorkKind.PART))
+    first, second = run.take(WorkKind.PART, 0.0), run.take(WorkKind.PART, 0.0)
+    assert first is not None
+    assert second is not None
+    run.dispatched(first)
+    run.dispatched(second)
+    run.returned(first)
+    run.not_before[first.id] = 10.0
+    third = run.take(WorkKind.PART, 9.0)
+    assert third is not None
+    assert third.id == 3, "the first one has to wait"
+    taken = iter(lambda: run.take(WorkKind.PART, 10.0), None)
+    assert [item.id for item in taken] == [first.id, 4]
+
+
 def test_only_what_nobody_has_begun_is_fresh(run: Run) -> None:
     run.added(items(2))
     first, second = items(2)
