@@ -42,6 +42,29 @@ class Pair:
         size_maximum: int = SIZE_MAXIMUM,
         seconds: float = SECONDS,
     ) -> list[tuple[Entry, bytes, int]]:
+        """Stage the files under their temporary names."""
+        staged, descriptors = self.stage_unnamed(
+            names,
+            temporaries,
+            flags=flags,
+            size_maximum=size_maximum,
+            seconds=seconds,
+            below=0,
+        )
+        assert descriptors == [-1] * len(staged)
+        return staged
+
+    def stage_unnamed(
+        self,
+        names: list[bytes],
+        temporaries: list[bytes] | None = None,
+        *,
+        flags: int = USUAL,
+        size_maximum: int = SIZE_MAXIMUM,
+        seconds: float = SECONDS,
+        below: int = 1 << 20,
+    ) -> tuple[list[tuple[Entry, bytes, int]], list[int]]:
+        """Stage the files without any name, where their descriptors are below that number."""
         return loops.stage(
             self.source_descriptor,
             self.target_descriptor,
@@ -50,6 +73,7 @@ class Pair:
             flags,
             size_maximum,
             seconds,
+            below,
         )
 
     def left(self) -> list[str]:

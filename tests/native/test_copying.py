@@ -18,11 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longshore.domain.checksum import ChecksumKind
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
 from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
 from longshore.domain.task import ConflictResolution
 from longshore.native import loops
+from longshore.storage.backends.posix import PosixStorage
 from tests import fidelity
+from tests.native.conftest import open_descriptors
 from tests.pipelines import Bench
 from tests.trees import describe, grow, staged_left
 from tests.unit.storage.backends.conftest import ordinary_user
@@ -39,7 +42,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counts:
 
     def count_staged(*arguments: Any) -> Any:
         done = stage(*arguments)
-        counts["staged"] += len(done)
+        counts["staged"] += len(done[0])
         return done
 
     def count_published(*arguments: Any) -> int:
@@ -288,4 +291,72 @@ def test_a_bench_can_be_told_to_do_without(tmp_path: Path, counted: Counts) -> N
     grow(bench.source, 5)
     assert len(bench.copy_all()) == 5
     assert counted == {"staged": 0, "published": 0}
+    bench.close()
+
+
+# ------------------------------------------------------------------------ files without a name
+
+
+@pytest.fixture
+def slow_publishing(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
+    """What happens, once each, between the staging of files and their publishing."""
+    deeds: list[Callable[[], object]] = []
+    publish = loops.publish
+
+    def publish_late(*arguments: Any) -> int:
+        while deeds:
+            deeds.pop()()
+        return publish(*arguments)
+
+    monkeypatch.setattr(loops, "publish", publish_late)
+    return deeds
+
+
+@pytest.mark.parametrize("rule", list(ConflictResolution))
+def test_a_name_that_is_taken_meanwhile_is_left_alone(
+    tmp_path: Path, slow_publishing: list[Callable[[], object]], rule: ConflictResolution
+) -> None:
+    bench = Bench(tmp_path, conflict=rule)
+    for name in ("a", "b", "c"):
+        (bench.source / name).write_text(name)
+    slow_publishing.append(lambda: (bench.destination / "b").write_text("in the way"))
+    records = {record.entry.name: record.outcome for record in bench.copy_all()}
+    assert (
+        records.pop(b"b")
+        is {
+            ConflictResolution.RENAME: Outcome.RENAMED,
+            ConflictResolution.OVERWRITE: Outcome.OVERWRITTEN,
+            ConflictResolution.IGNORE: Outcome.KEPT,
+        }[rule]
+    )
+    assert records == {b"a": Outcome.COPIED, b"c": Outcome.COPIED}
+    overwritten = rule is ConflictResolution.OVERWRITE
+    assert (bench.destination / "b").read_text() == ("b" if overwritten else "in the way")
+    assert staged_left(bench.destination) == []
+    bench.close()
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_is_staged_is_let_go_when_it_cannot_be_made_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    bench = Bench(tmp_path)
+    grow(bench.source, 30)
+    (batch,) = bench.scan().batches or bench.scan_all()[-1].batches
+    before = open_descriptors()
+
+    def refuse(_: PosixStorage) -> None:
+        kind = StorageUnavailable if whole else StorageError
+        raise kind(ErrorKind.INPUT_OUTPUT, RetryClass.LATER, "make durable", b"", "no power")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(PosixStorage, "make_durable", refuse)
+        reply = bench.copy(batch.payload)
+    assert (reply.records, reply.lost is not None) == ([], whole)
+    assert open_descriptors() == before
+    assert [path for path in describe(bench.destination).values() if path[0] == "file"] == []
+    assert reply.remaining is not None
+    records = bench.copy_batch(reply.remaining.payload, fresh=False)
+    assert {record.outcome for record in records} == {Outcome.COPIED}
+    assert staged_left(bench.destination) == []
     bench.close()

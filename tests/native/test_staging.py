@@ -16,6 +16,7 @@ from tests import fidelity
 from tests.native.conftest import USUAL, Pair, open_descriptors, staged_name
 from tests.unit.storage.backends.conftest import ordinary_user
 
+NAMED = [-1, -1, -1]  # descriptors of three files that have their temporary names
 CHUNK_BYTES = 128 * 1024  # of the loops
 SIZES = (0, 1, 4096, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES + 7)
 
@@ -185,14 +186,16 @@ def test_names_of_no_file_in_the_folder_are_refused(pair: Pair, name: bytes) -> 
     with pytest.raises(ValueError, match="names"):
         pair.stage([b"a"], [name])
     with pytest.raises(ValueError, match="names"):
-        loops.publish(pair.target_descriptor, [b".longshore-a"], [name], b"\0")
+        loops.publish(pair.target_descriptor, [b".longshore-a"], [name], b"\0", [-1])
 
 
 def test_lists_of_different_length_are_refused(pair: Pair) -> None:
     with pytest.raises(ValueError, match="as many"):
         pair.stage([b"a", b"b"], [b".longshore-a"])
     with pytest.raises(ValueError, match="as many"):
-        loops.publish(pair.target_descriptor, [b"a"], [b"b"], b"")
+        loops.publish(pair.target_descriptor, [b"a"], [b"b"], b"", [-1])
+    with pytest.raises(ValueError, match="as many descriptors"):
+        loops.publish(pair.target_descriptor, [b"a"], [b"b"], b"\0", [])
     with pytest.raises(ValueError, match="at most"):
         pair.stage([b"a"] * 4001, [b"b"] * 4001)
     with pytest.raises(ValueError, match="names"):
@@ -201,15 +204,15 @@ def test_lists_of_different_length_are_refused(pair: Pair) -> None:
 
 def test_no_files_are_none(pair: Pair) -> None:
     assert pair.stage([], []) == []
-    assert loops.publish(pair.target_descriptor, [], [], b"") == 0
+    assert loops.publish(pair.target_descriptor, [], [], b"", []) == 0
 
 
 def test_closed_folders_stage_and_publish_nothing(pair: Pair) -> None:
     (pair.source / "a").touch()
-    arguments = ([b"a"], [b".longshore-a"], USUAL, 10, 1.0)
-    assert loops.stage(-1, pair.target_descriptor, *arguments) == []
-    assert loops.stage(pair.source_descriptor, -1, *arguments) == []
-    assert loops.publish(-1, [b".longshore-a"], [b"a"], b"\0") == 0
+    arguments = ([b"a"], [b".longshore-a"], USUAL, 10, 1.0, 0)
+    assert loops.stage(-1, pair.target_descriptor, *arguments) == ([], [])
+    assert loops.stage(pair.source_descriptor, -1, *arguments) == ([], [])
+    assert loops.publish(-1, [b".longshore-a"], [b"a"], b"\0", [-1]) == 0
 
 
 # ------------------------------------------------------------------------------- publishing
@@ -221,8 +224,76 @@ def test_publishing_ends_at_a_name_that_is_taken(pair: Pair) -> None:
     (pair.target / "b").write_bytes(b"in the way")
     names = [b"a", b"b", b"c"]
     temporaries = [staged_name(name) for name in names]
-    assert loops.publish(pair.target_descriptor, temporaries, names, b"\0\0\0") == 1
+    assert loops.publish(pair.target_descriptor, temporaries, names, b"\0\0\0", NAMED) == 1
     assert pair.left() == [".longshore-b", ".longshore-c", "a", "b"]
     assert (pair.target / "b").read_bytes() == b"in the way"
-    assert loops.publish(pair.target_descriptor, temporaries[1:], names[1:], b"\1\0") == 2
+    rest = (temporaries[1:], names[1:], b"\1\0", NAMED[1:])
+    assert loops.publish(pair.target_descriptor, *rest) == 2
     assert (pair.target / "b").read_bytes() == b"b"
+
+
+# ------------------------------------------------------------------------------- without a name
+
+
+def test_a_file_without_a_name_is_there_once_it_is_published(pair: Pair) -> None:
+    (pair.source / "a").write_bytes(b"content")
+    (pair.source / "a").chmod(0o640)
+    os.utime(pair.source / "a", ns=(1, 2))
+    before = open_descriptors()
+    staged, descriptors = pair.stage_unnamed([b"a"])
+    assert [entry.size for entry, _, _ in staged] == [7]
+    assert pair.left() == []
+    assert open_descriptors() == before + 1
+    published = (pair.target_descriptor, [staged_name(b"a")], [b"a"], b"\0", descriptors)
+    assert loops.publish(*published) == 1
+    assert pair.left() == ["a"]
+    assert (pair.target / "a").read_bytes() == b"content"
+    found = (pair.target / "a").stat()
+    assert (found.st_mode & 0o7777, found.st_mtime_ns, found.st_nlink) == (0o640, 2, 1)
+    assert open_descriptors() == before
+
+
+def test_files_get_names_beyond_the_descriptors_to_spare(pair: Pair) -> None:
+    names = [b"a", b"b", b"c"]
+    for name in names:
+        (pair.source / os.fsdecode(name)).write_bytes(name)
+    first = os.open(pair.source, os.O_RDONLY)  # the lowest number that is free
+    os.close(first)
+    # Each source is open while its file is staged.
+    _, descriptors = pair.stage_unnamed(names, below=first + 2)
+    assert descriptors == [first + 1, -1, -1]
+    assert pair.left() == [".longshore-b", ".longshore-c"]
+    temporaries = [staged_name(name) for name in names]
+    assert loops.publish(pair.target_descriptor, temporaries, names, b"\0" * 3, descriptors) == 3
+    assert [(pair.target / name).read_text() for name in pair.left()] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("replace", [b"\0", b"\1"])
+def test_a_file_without_a_name_never_takes_the_place_of_another(pair: Pair, replace: bytes) -> None:
+    (pair.source / "a").write_bytes(b"new")
+    (pair.target / "a").write_bytes(b"in the way")
+    _, descriptors = pair.stage_unnamed([b"a"])
+    published = (pair.target_descriptor, [staged_name(b"a")], [b"a"], replace, descriptors)
+    assert loops.publish(*published) == 0
+    assert (pair.target / "a").read_bytes() == b"in the way"
+    os.close(descriptors[0])
+    assert pair.left() == ["a"]
+
+
+def test_a_file_that_cannot_be_staged_without_a_name_leaves_nothing(pair: Pair) -> None:
+    (pair.source / "a").write_bytes(b"content")
+    before = open_descriptors()
+    assert pair.stage_unnamed([b"missing"]) == ([], [])
+    assert pair.stage_unnamed([b"a"], size_maximum=3) == ([], [])
+    assert (pair.left(), open_descriptors()) == ([], before)
+
+
+def test_an_ordinary_user_publishes_files_without_a_name(pair: Pair) -> None:
+    for folder in (pair.source, pair.target):
+        folder.chmod(0o777)
+    (pair.source / "a").write_bytes(b"content")
+    with ordinary_user():
+        _, descriptors = pair.stage_unnamed([b"a"])
+        published = (pair.target_descriptor, [staged_name(b"a")], [b"a"], b"\0", descriptors)
+        assert loops.publish(*published) == 1
+    assert (pair.target / "a").read_bytes() == b"content"

@@ -25,10 +25,16 @@ def stage(
     flags: int,
     size_maximum: int,
     seconds: float,
+    unnamed_below: int,
     /,
-) -> list[tuple[Entry, bytes, int]]: ...
+) -> tuple[list[tuple[Entry, bytes, int]], list[int]]: ...
 def publish(
-    folder: int, temporary_names: Sequence[bytes], names: Sequence[bytes], replace: bytes, /
+    folder: int,
+    temporary_names: Sequence[bytes],
+    names: Sequence[bytes],
+    replace: bytes,
+    descriptors: Sequence[int],
+    /,
 ) -> int: ...
 def compare(
     source: Listing,

@@ -18,7 +18,8 @@
 #define FILES_MAXIMUM 4000      /* in one call: bounds the memory of its results */
 #define DIGEST_BYTES 16
 #define BLOCK_BYTES 512         /* the unit of st_blocks, whatever the file system's own are */
-#define REVISION 2              /* as in __init__.py */
+#define REVISION 3              /* as in __init__.py */
+#define NAMED (-1)              /* instead of a descriptor: the file has its temporary name */
 
 enum { VERIFY = 1, FROM_MEDIUM = 2, KEEP_TIMES = 4 }; /* what staging is asked to do */
 enum { LOST_UID = 1, LOST_GID = 2 };                  /* what a target did not keep */

@@ -64,7 +64,7 @@ class BulkStage:
         while files := self._usual_from(first):
             temporaries = self.toolbox.temporary_names(self.group, files)
             names = [planned.entry.name for planned in files]
-            staged = self.copier.stage(names, temporaries, self._order())
+            staged = self.copier.stage(names, temporaries, self._order(files))
             count = len(staged)
             self.files += files[:count]
             self.temporaries += temporaries[:count]
@@ -78,7 +78,7 @@ class BulkStage:
         wanted = islice(self.group.files, first, first + self.copier.files_maximum)
         return list(takewhile(_is_usual, wanted))
 
-    def _order(self) -> BulkOrder:
+    def _order(self, files: list[PlannedFile]) -> BulkOrder:
         plan, toolbox = self.toolbox.plan, self.toolbox
         return BulkOrder(
             verify=plan.verify,
@@ -86,6 +86,7 @@ class BulkStage:
             keep_times=not plan.reset_file_date,
             size_maximum=SEGMENT_BYTES,
             seconds=toolbox.deadline - toolbox.monotonic(),
+            all_new=all(planned.mode is CopyMode.NEW for planned in files),
         )
 
     # ------------------------------------------------------------------ publishing
@@ -144,8 +145,11 @@ class BulkStage:
 
     def abort(self) -> None:
         """Remove all files that are not published."""
-        for temporary in self.temporaries:
-            self.copier.staged_file(temporary).abort()
+        self.copier.discard(self.temporaries)
+
+    def close(self) -> None:
+        """Let go of what is not published."""
+        self.copier.close()
 
     def _staged(self, index: int) -> Staged:
         entry, xxh3_128, lost = self.staged[index]

@@ -282,6 +282,8 @@ class _Slice:
         self.records.append(record_of(group, planned, result, self.toolbox))
 
     def _close(self) -> None:
+        for bulk in self.bulks:
+            bulk.close()
         for folder in self.opened:
             folder.close()
         self.opened.clear()

@@ -23,6 +23,7 @@ class BulkOrder(NamedTuple):
     keep_times: bool
     size_maximum: int  # bytes; larger files are left to the caller
     seconds: float  # no further file is begun after them
+    all_new: bool = False  # none of them is to replace a file
 
 
 BulkStaged = tuple[Entry, bytes, int]
@@ -60,7 +61,15 @@ class BulkCopier(ABC):
 
     @abstractmethod
     def staged_file(self, temporary_name: bytes) -> StagedFile:
-        """One of the staged files, closed, for the ordinary way."""
+        """One of the staged files, closed, for the ordinary way: it is there under that name."""
+
+    @abstractmethod
+    def discard(self, temporary_names: Sequence[bytes]) -> None:
+        """Remove staged files that are not published. Raises StorageError."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what is staged and not published; it need not be there any longer."""
 
 
 class Compared(NamedTuple):

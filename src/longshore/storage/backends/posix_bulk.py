@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import resource
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from longshore.native import loops
 from longshore.storage.backends.posix_files import PosixStagedFile
+from longshore.storage.backends.posix_stage import create_name
 from longshore.storage.bulk import BulkCopier, BulkOrder, BulkStaged
 from longshore.storage.handler import StagedFile
 
@@ -14,6 +17,11 @@ if TYPE_CHECKING:
     from longshore.storage.backends.posix_folder import PosixFolder
 
 _CLOSED: Final = -1
+_NAMED: Final = -1  # as in loops.h
+
+HELD_MAXIMUM: Final = 1 << 20  # of descriptors; the kernel's own limit for one process
+HELD_PART: Final = 2
+"""Staged files without a name have at most one in so many of the descriptors of a process."""
 
 
 class PosixBulkCopier(BulkCopier):
@@ -24,12 +32,14 @@ class PosixBulkCopier(BulkCopier):
     def __init__(self, source: PosixFolder, target: PosixFolder) -> None:
         self._source = source
         self._target = target
+        self._unnamed: dict[bytes, int] = {}
+        """Temporary names that staged files have not got -> descriptors that hold them."""
 
     def stage(
         self, names: Sequence[bytes], temporary_names: Sequence[bytes], order: BulkOrder
     ) -> list[BulkStaged]:
         try:
-            return loops.stage(
+            staged, descriptors = loops.stage(
                 self._source.descriptor,
                 self._target.descriptor,
                 names,
@@ -37,9 +47,13 @@ class PosixBulkCopier(BulkCopier):
                 _flags(order),
                 order.size_maximum,
                 order.seconds,
+                _spare_descriptors() if order.all_new else 0,
             )
         except ValueError:  # a name that no folder can have: the ordinary way tells which
             return []
+        held = zip(temporary_names, descriptors, strict=False)
+        self._unnamed.update((name, each) for name, each in held if each != _NAMED)
+        return staged
 
     def lost_fields(self, lost: int) -> tuple[str, ...]:
         known = (("uid", loops.LOST_UID), ("gid", loops.LOST_GID))
@@ -49,13 +63,43 @@ class PosixBulkCopier(BulkCopier):
         self, temporary_names: Sequence[bytes], names: Sequence[bytes], replace: Sequence[bool]
     ) -> int:
         holder = self._target.descriptor
+        descriptors = [self._unnamed.get(name, _NAMED) for name in temporary_names]
         try:
-            return loops.publish(holder, temporary_names, names, bytes(replace))
+            count = loops.publish(holder, temporary_names, names, bytes(replace), descriptors)
         except ValueError:
             return 0
+        for name in temporary_names[:count]:
+            self._unnamed.pop(name, None)
+        return count
 
     def staged_file(self, temporary_name: bytes) -> StagedFile:
+        descriptor = self._unnamed.get(temporary_name)
+        if descriptor is not None:
+            try:
+                create_name(descriptor, self._target.descriptor, temporary_name)
+            except OSError as error:
+                raise self._target.refusal(error, "stage", temporary_name) from error
+            del self._unnamed[temporary_name]
+            os.close(descriptor)
         return PosixStagedFile(self._target, temporary_name, _CLOSED)
+
+    def discard(self, temporary_names: Sequence[bytes]) -> None:
+        for name in temporary_names:
+            descriptor = self._unnamed.pop(name, None)
+            if descriptor is None:
+                PosixStagedFile(self._target, name, _CLOSED).abort()
+            else:
+                os.close(descriptor)
+
+    def close(self) -> None:
+        while self._unnamed:
+            os.close(self._unnamed.popitem()[1])
+
+
+def _spare_descriptors() -> int:
+    """Below which number descriptors may hold staged files."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(limit if limit >= 0 else HELD_MAXIMUM, HELD_MAXIMUM) // HELD_PART
 
 
 def _flags(order: BulkOrder) -> int:
