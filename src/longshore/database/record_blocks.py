@@ -23,7 +23,7 @@ from longshore.database import bulk
 from longshore.database.catalogue import path_key
 from longshore.database.tables import record_blocks, record_folders, record_outcomes
 from longshore.domain.outcome import Outcome
-from longshore.domain.record import PLACES_PER_WORK, Record
+from longshore.domain.record import PLACES_PER_WORK, Record, UnchangedFolder, expand
 
 BLOCK_FILES_MAXIMUM = 1_000  # records that readers have in memory at once, about 1 MB
 
@@ -34,6 +34,7 @@ class Format(IntEnum):
     """What a block's payload is."""
 
     RECORDS = 1  # a msgpack list of domain.record.Record, in the order of their numbers
+    UNCHANGED = 2  # a msgpack list of domain.record.UnchangedFolder, in the order of their numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,55 @@ def put_records(
             )
             for start, end in _runs(places)
         ],
+    )
+
+
+def put_unchanged(
+    connection: Connection,
+    execution_id: int,
+    work_id: int,
+    folders: Sequence[tuple[UnchangedFolder, bytes]],
+) -> None:
+    """Put the files of whole folders on record, as they came, each with its packed ids."""
+    put_blocks(
+        connection,
+        execution_id,
+        [_block_of(work_id, together) for together in _together(folders)],
+    )
+
+
+def _together(
+    folders: Sequence[tuple[UnchangedFolder, bytes]],
+) -> Iterator[list[tuple[UnchangedFolder, bytes]]]:
+    """Folders that one block holds: their places follow each other."""
+    block: list[tuple[UnchangedFolder, bytes]] = []
+    files = 0
+    for each in sorted(folders, key=lambda pair: pair[0].first_place):
+        folder = each[0]
+        follows = block and block[0][0].first_place + files == folder.first_place
+        if block and not (follows and files + folder.files <= BLOCK_FILES_MAXIMUM):
+            yield block
+            block, files = [], 0
+        block.append(each)
+        files += folder.files
+    if block:
+        yield block
+
+
+def _block_of(work_id: int, folders: Sequence[tuple[UnchangedFolder, bytes]]) -> NewBlock:
+    files = sum(folder.files for folder, _ in folders)
+    names: dict[bytes, tuple[bytes, bytes]] = {}
+    for folder, _ in folders:
+        known = names.get(folder.folder, (folder.first_name, folder.last_name))
+        names[folder.folder] = min(known[0], folder.first_name), max(known[1], folder.last_name)
+    return NewBlock(
+        first_number=work_id * PLACES_PER_WORK + folders[0][0].first_place,
+        files=files,
+        format=Format.UNCHANGED,
+        payload=_encoder.encode([folder for folder, _ in folders]),
+        outcomes={Outcome.IDENTICAL: files},
+        names=names,
+        file_ids=_join_ids([ids for _, ids in folders]),
     )
 
 
@@ -197,6 +247,12 @@ def records_of(block: Block) -> Sequence[Record]:
     match Format(block.format):
         case Format.RECORDS:
             return _decoder.decode(block.payload)
+        case Format.UNCHANGED:
+            return [
+                record
+                for folder in _unchanged_decoder.decode(block.payload)
+                for record in expand(folder)
+            ]
 
 
 def pack_ids(file_ids: Sequence[int | None]) -> bytes | None:
@@ -221,6 +277,11 @@ def pack_ids(file_ids: Sequence[int | None]) -> bytes | None:
     return _encoder.encode(runs)
 
 
+def _join_ids(packed: Sequence[bytes]) -> bytes:
+    """Packed ids of some files, and of others behind them."""
+    return _encoder.encode([number for each in packed for number in _ids_decoder.decode(each)])
+
+
 def file_ids_of(block: Block) -> list[int | None]:
     """The ids of the files of a block, in the order of its records."""
     if block.file_ids is None:
@@ -239,4 +300,5 @@ def folder_keys(folders: Iterable[bytes]) -> set[int]:
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Record])
+_unchanged_decoder = msgspec.msgpack.Decoder(list[UnchangedFolder])
 _ids_decoder = msgspec.msgpack.Decoder(list[int])

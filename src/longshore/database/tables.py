@@ -31,6 +31,7 @@ from sqlalchemy import (
     event,
 )
 
+from longshore.database.folder_triggers import triggers as folder_triggers
 from longshore.database.task_counts import triggers as task_count_triggers
 from longshore.database.task_indexes import SORTED_TASKS, null_first_indexes
 
@@ -656,3 +657,17 @@ copies = Table(
     sqlite_with_rowid=False,
 )
 Index("ix_copies_path", copies.c.path_key, copies.c.storage_id)
+
+# What is known of a folder's files as a whole: see database/folder_digests.py.
+folder_digests = Table(
+    "folder_digests",
+    journal,
+    Column("folder_id", BigInteger, primary_key=True, autoincrement=False),  # nodes.id
+    Column("place_key", BigInteger, primary_key=True, autoincrement=False),  # of copies and piece
+    Column("digest", LargeBinary, nullable=False),
+    Column("file_ids", LargeBinary, nullable=False),  # as of record_blocks, in the order of names
+    sqlite_with_rowid=False,
+)
+for _statement, _dialect in folder_triggers():
+    _made = DDL(_statement.replace("%", "%%"))  # type: ignore[no-untyped-call]
+    event.listen(journal, "after_create", _made.execute_if(dialect=_dialect))

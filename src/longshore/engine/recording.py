@@ -23,12 +23,14 @@ from longshore.domain.outcome import PROCESSED, WRITTEN, Outcome
 from longshore.domain.record import Record
 from longshore.domain.storage import StorageKind, StorageReference
 from longshore.domain.task import WorkflowAction
+from longshore.engine import whole_folders
 from longshore.pipeline.messages import (
     Destination,
     ExecutionPlan,
     FoundFolder,
     Listed,
     ReleaseGroup,
+    WholeFolder,
 )
 
 FOLDER_IDS_KEPT = 20_000  # folders whose catalogue ids are remembered, about 3 MB
@@ -100,15 +102,24 @@ class Recorder:
     plan: ExecutionPlan
     folder_ids: FolderIds
 
-    def record(self, connection: Connection, work_id: int, records: Sequence[Record]) -> Counters:
-        """Put the records of a work item on record; the change of the counters."""
+    def record(
+        self,
+        connection: Connection,
+        work_id: int,
+        records: Sequence[Record],
+        whole: Sequence[WholeFolder] = (),
+    ) -> Counters:
+        """Put the records of a work item on record; the change of the counters.
+
+        Some of them may be all files of a folder, one behind the other: that is noted.
+        """
         if not records:
             return Counters()
         records = self._judged(connection, records)
-        file_ids = self._file_ids(connection, records)
-        if self.plan.destinations:
-            self._record_copies(connection, records, file_ids)
+        file_ids = self.catalogue(connection, records)
         self._record_erased(connection, records, file_ids)
+        if whole and len({record.source for record in records}) == 1:
+            whole_folders.note_copied(self, connection, file_ids, whole)
         kind = self.plan.checksum
         record_blocks.put_records(
             connection,
@@ -119,6 +130,13 @@ class Recorder:
             checksum_kind=None if kind is ChecksumKind.NONE else kind.value,
         )
         return change_of(records)
+
+    def catalogue(self, connection: Connection, records: Sequence[Record]) -> list[int | None]:
+        """Catalogue the files and their copies; the id of each record's file, where it has one."""
+        file_ids = self._file_ids(connection, records)
+        if self.plan.destinations:
+            self._record_copies(connection, records, file_ids)
+        return file_ids
 
     def record_folders(self, connection: Connection, folders: Iterable[FoundFolder]) -> None:
         """Give catalogue folders the metadata of their sources, and note where their copies are."""

@@ -29,6 +29,7 @@ from longshore.engine.parts import Parts
 from longshore.engine.recording import Recorder
 from longshore.engine.releasing import held_everywhere
 from longshore.engine.run import Run, Wish
+from longshore.engine.whole_folders import record_unchanged
 from longshore.observability import logger
 from longshore.pipeline import release, splitting
 from longshore.pipeline.messages import (
@@ -134,9 +135,10 @@ class _Settling:
             return self._gone
         reply = self._retargeted(self._without_unchanged(self._only_freeable(reply)))
         recorder = self._recorder()
-        change = recorder.record(self.connection, self.item.id, _all_records(reply))
+        change = recorder.record(self.connection, self.item.id, reply.records)
         recorder.record_listed(self.connection, reply.listed)
         self._count(change, files=reply.found_files, size=reply.found_bytes)
+        self._count(record_unchanged(recorder, self.connection, self.item.id, reply.unchanged))
         new = [
             *_new_work(WorkKind.SCAN, reply.remaining),
             *self._batches(reply),
@@ -300,7 +302,7 @@ class _Settling:
         then = self._replace(reply.remaining)
         if then == self._gone:
             return then
-        change = self._recorder().record(self.connection, self.item.id, reply.records)
+        change = self._recorder().record(self.connection, self.item.id, reply.records, reply.whole)
         self._count(change, size=reply.size_change)
         added = journal.add_work(
             self.connection, self.run.execution_id, self._releases(reply.records)

@@ -9,15 +9,17 @@ the same as PlainComparer does here, for two folders of POSIX storages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 import msgspec
 import xxhash
 
 from longshore.domain.entry import Entry, EntryKind
+from longshore.domain.outcome import Outcome
+from longshore.domain.record import Record
 from longshore.domain.task import ProcessingOrder, WorkflowAction
-from longshore.pipeline.messages import ExecutionPlan, ScanFolder
+from longshore.pipeline.messages import CopyGroup, ExecutionPlan, ScanFolder, WholeFolder
 from longshore.pipeline.planning import Standing, identical
 from longshore.pipeline.toolbox import Toolbox
 from longshore.storage.bulk import Compared, FolderComparer
@@ -145,3 +147,42 @@ def digest_of(entries: Iterable[Entry]) -> bytes:
             ]
         )
     )  # fmt: skip
+
+
+def copied_whole(groups: Sequence[CopyGroup], records: Sequence[Record]) -> list[WholeFolder]:
+    """The folders of which all files are among the records, copied, one behind the other.
+
+    What is told of them is what a later run is told of the same files when they lie unchanged.
+    """
+    wanted = {
+        (group.source, group.folder): group
+        for group in groups
+        if group.whole and group.whole == len(group.files)
+    }
+    found: list[WholeFolder] = []
+    first = 0
+    while wanted and first < len(records):
+        record = records[first]
+        group = wanted.get((record.source, record.folder))
+        files = records[first : first + group.whole] if group is not None else ()
+        if group is None or not _is_whole(group, files):
+            first += 1
+            continue
+        digest = digest_of([each.entry for each in files])
+        found.append(
+            WholeFolder(first, group.whole, group.source, group.folder, group.target, digest)
+        )
+        first += group.whole
+    return found
+
+
+def _is_whole(group: CopyGroup, records: Sequence[Record]) -> bool:
+    """Whether the records are those of the group's files, in their order, and all were copied."""
+    return len(records) == group.whole and all(
+        record.folder == group.folder
+        and record.source == group.source
+        and record.outcome is Outcome.COPIED
+        and record.entry.name == planned.entry.name
+        and planned.target_name == planned.entry.name
+        for record, planned in zip(records, group.files, strict=True)
+    )

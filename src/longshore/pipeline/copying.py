@@ -30,6 +30,7 @@ from longshore.domain.record import Record
 from longshore.domain.task import WorkflowAction
 from longshore.pipeline import big, transfer
 from longshore.pipeline.bulk import BulkStage, open_bulk
+from longshore.pipeline.comparing import copied_whole
 from longshore.pipeline.concurrent import Published, Result, Together, operations_at_once
 from longshore.pipeline.messages import (
     CopyGroup,
@@ -96,6 +97,7 @@ class _Slice:
             retry_after_seconds=self.retry_after_seconds,
             warnings=self.toolbox.warnings,
             lost=lost,
+            whole=copied_whole(groups, self.records),
         )
 
     # ------------------------------------------------------------------ transfer

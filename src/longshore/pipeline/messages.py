@@ -149,6 +149,7 @@ class CopyGroup(msgspec.Struct, frozen=True, array_like=True):
     folder: bytes
     target: bytes
     files: list[PlannedFile]
+    whole: int = 0  # how many files the folder has, where nothing needs to look at them singly
 
 
 class Segments(msgspec.Struct, frozen=True, array_like=True):
@@ -280,6 +281,18 @@ class Shared(msgspec.Struct, frozen=True, array_like=True):
     again: bool = False  # after this failure it is worth another beginning
 
 
+class WholeFolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """All files of a folder, copied: these records, one behind the other, in the order of names."""
+
+    first: int  # index of the first one in the reply's records
+    files: int
+    source: int
+    folder: bytes
+    target: bytes
+    digest: bytes  # pipeline.comparing.digest_of
+    piece: int = 0
+
+
 class CopyReply(msgspec.Struct, frozen=True, array_like=True):
     records: list[Record]
     remaining: PackedWork | None
@@ -291,6 +304,7 @@ class CopyReply(msgspec.Struct, frozen=True, array_like=True):
     owed: Owed | None = None  # what was moved beyond the order's rates
     shared: Shared | None = None  # of a file in parts; `remaining` is only there if it was begun
     inside: bool = False  # this mover remembers a pass over the file that another would begin anew
+    whole: list[WholeFolder] = []
 
 
 class PartReply(msgspec.Struct, frozen=True, array_like=True):

@@ -76,6 +76,7 @@ class Packer:
         self._first_key = b""
         self._files = 0
         self._bytes = 0
+        self._whole: tuple[int, bytes, bytes, int] | None = None
         self.packed: list[PackedWork] = []
         self.files = 0
         self.bytes = 0
@@ -91,6 +92,10 @@ class Packer:
         else:
             key = self._key(source, folder, entry)
             self._loose.append((key, (source, folder, target, entry, name, mode)))
+
+    def expect_whole(self, source: int, folder: bytes, target: bytes, files: int) -> None:
+        """The next so many files are all that the folder has."""
+        self._whole = (source, folder, target, files)
 
     def flush(self) -> None:
         """Close the batch that is being filled, and all others."""
@@ -133,7 +138,9 @@ class Packer:
             last = self._groups[-1]
             if last.folder == folder and last.target == target and last.source == source:
                 return last
-        self._groups.append(CopyGroup(source, folder, target, []))
+        whole = self._whole
+        files = whole[3] if whole is not None and whole[:3] == (source, folder, target) else 0
+        self._groups.append(CopyGroup(source, folder, target, [], files))
         return self._groups[-1]
 
 

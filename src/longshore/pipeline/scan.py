@@ -34,7 +34,7 @@ from longshore.domain.record import Record, UnchangedFolder
 from longshore.domain.task import WorkflowAction
 from longshore.hooks import FileRequest, HookFailed
 from longshore.pipeline import links
-from longshore.pipeline.comparing import MOVABLE, beside, listed, open_comparer
+from longshore.pipeline.comparing import MOVABLE, beside, listed, may_pass_over, open_comparer
 from longshore.pipeline.copying import ATTEMPTS_MAXIMUM, lost_storage, pause_seconds
 from longshore.pipeline.listing import Listing
 from longshore.pipeline.messages import (
@@ -199,6 +199,8 @@ class _Scan:
             files = [entry for entry in chunk if entry.kind in MOVABLE]
             decisions = self._decide(folder, files)
             verdicts = self._verdicts(folder, files, present)
+            if after == b"" and len(given) < CHUNK_ENTRIES:
+                self._expect_whole(folder, verdicts)
             self._take_note(folder, chunk, decisions, iter(verdicts))
             self._note_listed(folder, after, chunk)
             after = given[-1].name
@@ -207,6 +209,13 @@ class _Scan:
                 return
         self._note_listed(folder, after, [])
         self.rest = None
+
+    def _expect_whole(self, folder: ScanFolder, verdicts: list[Verdict]) -> None:
+        """Tell the packer that these are all files, where a copy of all is worth knowing of."""
+        if self.toolbox.dispatch is not None or not may_pass_over(self.toolbox.plan, folder):
+            return
+        if all(decided is CopyMode.NEW for decided in verdicts):
+            self.packer.expect_whole(folder.source, folder.path, folder.target, len(verdicts))
 
     def _compare_chunks(self, folder: ScanFolder, comparer: FolderComparer) -> None:
         """As `_list_chunks`, where files that lie unchanged at the destination stay together."""
