@@ -14,6 +14,7 @@ import pytest
 from tests.clouds import BucketPool, add_bucket_pool, add_pool_of_connector, synchronized
 from tests.object_servers.forwarding import forwarding
 from tests.object_servers.processes import ObjectServer
+from tests.object_servers.tokens import giving_tokens
 from tests.servers import Server
 from tests.story import Task, add_copy_task, add_share_pool, created
 from tests.trees import describe, grow
@@ -249,6 +250,24 @@ def test_a_store_copies_between_buckets_of_one_connector_by_itself(
         other = add_share_pool(client, "other", "primary", destination)
         done(add_copy_task(client, archive.id, other, workflow_action="restore"))
         assert contents(destination) == archive.objects()
+
+
+def test_the_key_file_of_a_bucket_opens_it(
+    client: httpx.Client, cloud: AddPool, source: Path
+) -> None:
+    (source / "file").write_bytes(b"content")
+    live = add_share_pool(client, "live", "primary", source)
+    archive = cloud("offline_archive", at="gcs")
+    with giving_tokens() as tokens, forwarding() as proxy:
+        path = f"/cloud_buckets/{archive.bucket_id}/config_file"
+        file = ("account.json", tokens.key_file().encode())
+        client.put(path, files={"config_file": file}).raise_for_status()
+        connector = f"/cloud_connectors/{archive.connector_id}"
+        client.put(connector, json={"url_proxy": proxy.address}).raise_for_status()
+        done(add_copy_task(client, live, archive.id))
+        assert tokens.asked[0]["iss"] == "me@example.com"
+        assert "Bearer t1" in proxy.tokens
+    assert archive.objects() == {"file": b"content"}
 
 
 def test_a_task_with_both_ends_in_one_bucket_is_refused(

@@ -52,7 +52,8 @@ class Forwarding(ThreadingHTTPServer):
         self.answered: list[str] = []
         self.gate: Gate | None = None
         self.bytes_passed = 0  # of bodies, in both directions
-        self.logins: set[str] = set()
+        self.logins: set[str] = set()  # at the proxy
+        self.tokens: set[str] = set()  # at the service
 
     @property
     def address(self) -> str:
@@ -82,6 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(self) -> None:
         self.server.requests.append(f"{self.command} {self.path}")
         self.server.logins.add(self.headers.get("proxy-authorization", ""))
+        self.server.tokens.add(self.headers.get("authorization", ""))
         gate = self.server.gate
         if gate is not None and not gate.lets_pass(self.command, self.path):
             self.close_connection = True

@@ -50,7 +50,7 @@ def metadata_to_keep(
     plan = toolbox.plan
     is_folder = entry.kind is EntryKind.FOLDER
     if plan.reset_folder_date if is_folder else plan.reset_file_date:
-        return msgspec.structs.replace(metadata, mtime_ns=None, atime_ns=None)
+        return msgspec.structs.replace(metadata, mtime_ns=None, atime_ns=None, ctime_ns=None)
     return metadata
 
 
@@ -79,6 +79,7 @@ def metadata_of(entry: Entry, attributes: Mapping[bytes, bytes] | None) -> Metad
         mtime_ns=entry.mtime_ns,
         atime_ns=entry.atime_ns,
         attributes=attributes,
+        ctime_ns=entry.ctime_ns or None,
     )
 
 

@@ -49,6 +49,10 @@ class Metadata(msgspec.Struct, frozen=True, array_like=True):
     """Extended attributes, POSIX ACLs included, by their whole names (`user.comment`). They are
     set besides others that are there, but ACLs that are not among them are taken away."""
 
+    ctime_ns: int | None = None
+    """When the original was changed. Only kept where it is a mere note: no file system lets it be
+    set, and none reports it as lost."""
+
 
 class Intent(msgspec.Struct, frozen=True, array_like=True):
     """What a staged file is to become, for storages that have to know it from the beginning.

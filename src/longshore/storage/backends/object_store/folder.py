@@ -365,8 +365,13 @@ class ObjectFolder(Folder):
 
 
 def _is_for(begun: uploads.Begun, metadata: Mapping[str, str], size: int) -> bool:
-    """Whether an upload was begun for the very file: else its parts may be those of another."""
-    return begun.size == size and begun.metadata == metadata
+    """Whether an upload was begun for the very file: else its parts may be those of another.
+
+    Reading the file may have changed when it was read last, and a further name when it was changed.
+    """
+    unimportant = {"atime": "", "ctime": ""}
+    same = {**begun.metadata, **unimportant} == {**metadata, **unimportant}
+    return same and begun.size == size
 
 
 def _come(entry: Entry | Future[Entry | None]) -> Iterator[Entry]:

@@ -274,8 +274,8 @@ class GoogleClient(ObjectClient):
     ) -> Iterator[Page]:
         given = {"prefix": prefix, "delimiter": delimiter, "startOffset": after}
         query = {name: value for name, value in given.items() if value}
-        if limit:
-            query["maxResults"] = str(min(limit + 1, PAGE_KEYS))  # one may be `after` itself
+        wanted = limit + 1 if limit else PAGE_KEYS  # one may be `after` itself
+        query["maxResults"] = str(min(wanted, PAGE_KEYS))
         return listed_after(self._all_pages(query), after, limit)
 
     def _all_pages(self, query: Mapping[str, str]) -> Iterator[Page]:

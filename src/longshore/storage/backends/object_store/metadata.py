@@ -1,8 +1,9 @@
-"""The metadata of files on objects: `mode`, `uid`, `gid`, `atime`, `mtime`, `custom-…`.
+"""The metadata of files on objects: `mode`, `uid`, `gid`, the times, `custom-…`.
 
     mode             octal, with the type: 100644 a file, 040755 a folder, 120777 a symbolic link
     uid, gid         decimal
-    atime, mtime     seconds since 1970 with nine decimals: 1234567890.123456789
+    atime, mtime,    seconds since 1970 with nine decimals: 1234567890.123456789
+    ctime
     custom-K         the extended attribute user.K, as it is where it is printable
     custom64-…       any other extended attribute: name and value in base 64; in pieces
                      (custom64-…-1 and so on) where a store takes short values only
@@ -72,6 +73,7 @@ class FileMetadata(msgspec.Struct, frozen=True, kw_only=True):
     gid: int | None = None
     mtime_ns: int | None = None
     atime_ns: int | None = None
+    ctime_ns: int | None = None
 
     def kind(self) -> EntryKind:
         """What the object stands for; anything unknown is a file."""
@@ -93,6 +95,7 @@ def decode(metadata: Mapping[str, str]) -> FileMetadata:
         gid=_owner(metadata.get("gid", "")),
         mtime_ns=_time(metadata.get("mtime", "")),
         atime_ns=_time(metadata.get("atime", "")),
+        ctime_ns=_time(metadata.get("ctime", "")),
     )
 
 
@@ -138,6 +141,8 @@ def encode(
             metadata[field] = _time_text(time_ns)
         elif time_ns is not None:
             lost.append(f"{field}_ns")
+    if wanted.ctime_ns is not None and abs(wanted.ctime_ns) <= _TIME_MAXIMUM:
+        metadata["ctime"] = _time_text(wanted.ctime_ns)
     attributes = wanted.attributes or {}
     lost += _add_attributes(metadata, attributes, kind, limits)
     if wanted.mode is not None and attribute_field(ACCESS_LIST) in lost:

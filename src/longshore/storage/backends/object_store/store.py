@@ -192,7 +192,7 @@ class Store:
             self.settings.gid if found.gid is None else found.gid,
             stat.modified_ns if found.mtime_ns is None else found.mtime_ns,
             found.atime_ns or 0,
-            stat.modified_ns,
+            stat.modified_ns if found.ctime_ns is None else found.ctime_ns,
             xxhash.xxh3_64_intdigest(stat.etag.encode()) >> 1 if stat.etag else 0,
             1,
             target,
@@ -214,7 +214,7 @@ class Store:
             self.settings.gid if found.gid is None else found.gid,
             modified_ns if found.mtime_ns is None else found.mtime_ns,
             found.atime_ns or 0,
-            modified_ns,
+            modified_ns if found.ctime_ns is None else found.ctime_ns,
         )
 
     def _target(self, stat: ObjectStat) -> bytes:

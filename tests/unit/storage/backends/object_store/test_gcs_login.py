@@ -2,78 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
-from urllib.parse import parse_qs
 
-import jwt
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from longshore.domain.errors import ErrorKind, StorageUnavailable
 from longshore.storage.backends.object_store.gcs_login import Login, account_of
 from longshore.storage.backends.object_store.profiles import InvalidSetting
-
-KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-PEM = KEY.private_bytes(
-    serialization.Encoding.PEM,
-    serialization.PrivateFormat.PKCS8,
-    serialization.NoEncryption(),
-).decode()
-
-
-@dataclass
-class Tokens:
-    """A server of tokens, and what it was asked."""
-
-    url: str = ""
-    status: int = 200
-    asked: list[dict[str, Any]] = field(default_factory=list)
-
-    def settings(self, **more: str) -> dict[str, str]:
-        account = {"client_email": "me@example.com", "private_key": PEM, "token_uri": self.url}
-        return {"config_file": json.dumps({**account, **more})}
+from tests.object_servers.tokens import Tokens, giving_tokens
 
 
 @pytest.fixture
 def tokens() -> Iterator[Tokens]:
-    found = Tokens()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            [assertion] = form["assertion"]
-            found.asked.append(
-                jwt.decode(
-                    assertion,
-                    KEY.public_key(),
-                    algorithms=["RS256"],
-                    audience=found.url,
-                    options={"verify_exp": False, "verify_iat": False},
-                )
-            )
-            body = json.dumps({"access_token": f"t{len(found.asked)}", "expires_in": 3600})
-            self.send_response(found.status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.url = f"http://127.0.0.1:{server.server_port}/token"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield found
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with giving_tokens() as found:
+        yield found
 
 
 def test_a_token_is_used_until_shortly_before_its_end(tokens: Tokens) -> None:

@@ -46,6 +46,14 @@ def test_what_is_set_comes_back(
     assert all(value.isascii() and value.isprintable() for value in kept.values())
 
 
+def test_the_time_of_change_is_told_and_never_lost() -> None:
+    kept, lost = encode(Metadata(ctime_ns=5), EntryKind.FILE, before={}, limits=LIMITS)
+    assert (kept, lost) == ({"ctime": "0.000000005"}, ())
+    assert decode(kept).ctime_ns == 5
+    beyond = Metadata(ctime_ns=1 << 100)
+    assert encode(beyond, EntryKind.FILE, before={}, limits=LIMITS) == ({}, ())
+
+
 @given(
     st.dictionaries(ATTRIBUTE_NAMES, st.binary(max_size=600), max_size=6),
     st.sampled_from([64, 256, 2048]),

@@ -156,6 +156,17 @@ def test_a_listing_that_lags_behind_makes_no_file_be_replaced(conditional: bool)
     assert client.kept["file"].data == b"old"
 
 
+def test_a_file_that_no_listing_has_survives_the_removal_of_its_folder() -> None:
+    client = MemoryClient()
+    client.put("folder/", b"")
+    client.put("folder/file", b"content")
+    client.unlisted.add("folder/file")
+    with open_memory(client) as storage, storage.open_folder(b"") as folder:
+        folder.remove_folder(b"folder")
+        client.unlisted.clear()
+        assert everything(storage) == {b"folder/file": b"content"}
+
+
 def test_what_was_just_written_is_found_though_no_listing_has_it() -> None:
     client = MemoryClient()
     with open_memory(client) as storage, storage.open_folder(b"") as folder:
