@@ -195,6 +195,9 @@ def _base64_key(name: bytes) -> str:
     return CUSTOM_BASE64 + xxhash.xxh3_64_hexdigest(name)
 
 
+_ACCESS_LIST_KEYS: Final = tuple(map(_base64_key, (ACCESS_LIST, DEFAULT_ACCESS_LIST)))
+
+
 def _further_pieces(metadata: Mapping[str, str], key: str) -> str:
     pieces: list[str] = []
     while (piece := metadata.get(f"{key}-{len(pieces) + 1}")) is not None:
@@ -209,8 +212,8 @@ def _keys_of(metadata: Mapping[str, str], attribute: Mapping[str, str]) -> list[
 
 
 def _take_away_access_lists(metadata: dict[str, str]) -> None:
-    for name in (ACCESS_LIST, DEFAULT_ACCESS_LIST):
-        for key in _keys_of(metadata, {_base64_key(name): ""}):
+    for first in _ACCESS_LIST_KEYS:
+        for key in _keys_of(metadata, {first: ""}):
             del metadata[key]
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
@@ -19,6 +20,7 @@ from longshore.storage.backends.object_store.client import (
     Upload,
 )
 
+DATES_KEPT: Final = 256  # of answers, which are to the second: many objects have the same
 METADATA_HEADER: Final = "x-amz-meta-"
 _ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _MD5_ETAG: Final = re.compile(r"[0-9a-f]{32}\Z")
@@ -206,6 +208,7 @@ def _document(body: bytes) -> ET.Element:
     return ET.fromstring(body)  # noqa: S314
 
 
+@lru_cache(maxsize=DATES_KEPT)
 def _http_date(text: str) -> int:
     try:
         return int(parsedate_to_datetime(text).timestamp()) * _SECOND

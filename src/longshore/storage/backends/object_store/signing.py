@@ -50,7 +50,8 @@ class Signer:
 
         Names of headers have to be lower case, and `host` among them. `now` is in UTC.
         """
-        stamp, day = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d")
+        stamp = now.strftime("%Y%m%dT%H%M%SZ")
+        day = stamp[: len("20260102")]
         signed = {**headers, "x-amz-date": stamp, "x-amz-content-sha256": payload_sha256}
         if self._credentials.token:
             signed["x-amz-security-token"] = self._credentials.token
@@ -69,7 +70,7 @@ class Signer:
         scope = f"{day}/{self._region}/s3/aws4_request"
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}"
-        signature = hmac.new(self._signing_key(day), text.encode(), hashlib.sha256).hexdigest()
+        signature = hmac.digest(self._signing_key(day), text.encode(), "sha256").hex()
         signed["authorization"] = (
             f"{_ALGORITHM} Credential={self._credentials.access_key}/{scope}, "
             f"SignedHeaders={';'.join(names)}, Signature={signature}"

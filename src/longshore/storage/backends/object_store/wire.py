@@ -40,6 +40,8 @@ class Wire:
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
+        self._poll = select.poll()
+        self._poll.register(connected, select.POLLIN)
         self._received = bytearray()  # and not looked at yet
         self._left = 0  # of the body, or of its chunk
         self._is_chunked = False
@@ -50,9 +52,7 @@ class Wire:
 
     def was_closed(self) -> bool:
         """Whether the server has ended the connection, or spoken unasked."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return bool(self._received or poll.poll(0))
+        return bool(self._received or self._poll.poll(0))
 
     def send(self, head: bytes, body: bytes | bytearray | memoryview) -> None:
         """Send a request. A server that refuses it early closes: its answer is still read."""
