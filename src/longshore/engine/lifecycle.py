@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from longshore.database import journal, runs
+from longshore.database.connection import reading
 from longshore.database.journal import Counters, WorkState
 from longshore.domain.execution import (
     ACTIVE,
@@ -240,7 +241,7 @@ def _leave(floor: Floor, run: Run) -> None:
 
 
 def _counters(floor: Floor, run: Run) -> Counters:
-    with floor.journal() as connection:
+    with reading(floor.database.journal) as connection:
         return journal.read_counters(connection, run.execution_id) or Counters()
 
 

@@ -42,6 +42,7 @@ from longshore.engine.floor import Floor
 from longshore.engine.run import QUICK_SECONDS, Run, Wish
 from longshore.engine.settling import settle
 from longshore.engine.waiting import LOOK_SECONDS, Waiting
+from longshore.pipeline import scan
 from longshore.pipeline.messages import (
     Destination,
     ExecutionPlan,
@@ -812,3 +813,23 @@ def test_an_item_that_one_mover_keeps_something_for_lies_behind_no_other(shop: S
 
 def files_of(shop: Shop, number: int) -> list[str]:
     return os.listdir(shop.folder / f"share-{number}")
+
+
+def test_the_rest_of_a_folder_is_left_to_the_mover_that_has_it_open(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "CHUNK_ENTRIES", 4)
+    monkeypatch.setattr(scan, "FOUND_FILES_MAXIMUM", 4)
+
+    async def work() -> None:
+        run = shop.start(1, 1, 2, files=16, size=KIBI)
+        await shop.turn()
+        assert [order.kind for order in shop.executor.orders] == [WorkKind.SCAN]
+        shop.executor.busy = {0}
+        shop.round()
+        # One batch was found: the other mover copies it first, and only then goes on scanning.
+        assert [order.kind for order, _ in shop.executor.held] == [WorkKind.COPY, WorkKind.SCAN]
+        await shop.until_done(run)
+
+    asyncio.run(work())
+    assert len(files_of(shop, 2)) == 16
