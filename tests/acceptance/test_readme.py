@@ -1,4 +1,4 @@
-"""The tours of the README, run as they are printed against a real server."""
+"""The tours of the documentation, run as they are printed against a real server."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.object_servers.processes import free_port
 from tests.servers import Server, serving
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+OBJECT_STORES = ROOT / "docs/object-stores.md"
+STORE = "127.0.0.1:9000"
 ADDRESS = "http://127.0.0.1:8080"
 TOUR_SECONDS = 120  # a few requests and two small runs, on a loaded machine
 
 
-def blocks(language: str) -> str:
-    """All code of the README in that language, put together."""
-    found = re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), re.M | re.S)
-    assert found, f"the README has no {language} code"
+def blocks(language: str, page: Path = README) -> str:
+    """All code of the page in that language, put together."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.M | re.S)
+    assert found, f"{page.name} has no {language} code"
     return "\n".join(found)
 
 
@@ -60,3 +64,14 @@ def test_both_tours_of_the_readme_do_what_they_say(server: Server, tmp_path: Pat
     printed = run(server, tmp_path, [sys.executable], blocks("python"))
     assert printed == "letter.txt 13 bytes\n"
     assert (tmp_path / "sdk-tour" / "vault" / "letter.txt").read_text() == "Dear archive\n"
+
+
+def test_the_tour_of_object_stores_does_what_it_says(server: Server, tmp_path: Path) -> None:
+    script = blocks("bash", OBJECT_STORES).replace(STORE, f"127.0.0.1:{free_port()}")
+    script = script.replace(".venv/bin/rclone", str(Path(sys.executable).parent / "rclone"))
+    # Whatever fails on the way, the store ends with the script.
+    printed = run(
+        server, tmp_path, ["bash", "-euo", "pipefail"], f"trap 'kill $(jobs -p)' EXIT\n{script}"
+    )
+    assert "Dear archive" in printed.splitlines()
+    assert '"outcome":"copied"' in printed.replace(" ", "")

@@ -27,6 +27,7 @@ from longshore.storage.backends.object_store.http import (
     host_text,
     place_of,
 )
+from tests.servers import wait_until
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -144,6 +145,10 @@ def test_a_connection_that_was_closed_while_idle_is_replaced() -> None:
     with serving() as port, connected(place_of(f"http://127.0.0.1:{port}")) as connections:
         for _ in range(3):
             assert echo(connections, b"x", "/close") == b"x"
+            # What is sent before the end has come cannot know of it; others try that again.
+            wait_until(
+                lambda: all(wire.was_closed() for wire in connections._idle), "the end of it"
+            )
 
 
 def test_an_answer_that_was_not_read_ends_its_connection() -> None:
