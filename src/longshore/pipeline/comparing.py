@@ -150,12 +150,12 @@ def digest_of(entries: Iterable[Entry]) -> bytes:
 
 
 def copied_whole(groups: Sequence[CopyGroup], records: Sequence[Record]) -> list[WholeFolder]:
-    """The folders of which all files are among the records, copied, one behind the other.
+    """The pieces of folders of which all files are among the records, copied, in their order.
 
     What is told of them is what a later run is told of the same files when they lie unchanged.
     """
     wanted = {
-        (group.source, group.folder): group
+        (group.source, group.folder, group.files[0].entry.name): group
         for group in groups
         if group.whole and group.whole == len(group.files)
     }
@@ -163,14 +163,16 @@ def copied_whole(groups: Sequence[CopyGroup], records: Sequence[Record]) -> list
     first = 0
     while wanted and first < len(records):
         record = records[first]
-        group = wanted.get((record.source, record.folder))
+        group = wanted.get((record.source, record.folder, record.entry.name))
         files = records[first : first + group.whole] if group is not None else ()
         if group is None or not _is_whole(group, files):
             first += 1
             continue
         digest = digest_of([each.entry for each in files])
         found.append(
-            WholeFolder(first, group.whole, group.source, group.folder, group.target, digest)
+            WholeFolder(
+                first, group.whole, group.source, group.folder, group.target, group.piece, digest
+            )
         )
         first += group.whole
     return found

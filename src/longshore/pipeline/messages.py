@@ -113,7 +113,7 @@ class ScanFolder(msgspec.Struct, frozen=True, array_like=True):
     after: bytes = b""
     only: bytes = b""
     attempts: int = 0  # attempts to list it that failed so far
-    piece: int = 0  # how many pieces of it were compared with the destination before
+    piece: int = 0  # how many pieces of it were listed before
 
 
 class ScanWork(msgspec.Struct, frozen=True, array_like=True):
@@ -149,7 +149,8 @@ class CopyGroup(msgspec.Struct, frozen=True, array_like=True):
     folder: bytes
     target: bytes
     files: list[PlannedFile]
-    whole: int = 0  # how many files the folder has, where nothing needs to look at them singly
+    whole: int = 0  # how many files the piece has, where nothing needs to look at them singly
+    piece: int = 0  # of the folder, as of domain.record.UnchangedFolder
 
 
 class Segments(msgspec.Struct, frozen=True, array_like=True):
@@ -282,15 +283,15 @@ class Shared(msgspec.Struct, frozen=True, array_like=True):
 
 
 class WholeFolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """All files of a folder, copied: these records, one behind the other, in the order of names."""
+    """All files of a folder, or piece of it, copied: these records, in the order of their names."""
 
     first: int  # index of the first one in the reply's records
     files: int
     source: int
     folder: bytes
     target: bytes
+    piece: int
     digest: bytes  # pipeline.comparing.digest_of
-    piece: int = 0
 
 
 class CopyReply(msgspec.Struct, frozen=True, array_like=True):

@@ -76,7 +76,7 @@ class Packer:
         self._first_key = b""
         self._files = 0
         self._bytes = 0
-        self._whole: tuple[int, bytes, bytes, int] | None = None
+        self._whole: CopyGroup | None = None  # what the next group is, if it gets all of its files
         self.packed: list[PackedWork] = []
         self.files = 0
         self.bytes = 0
@@ -93,9 +93,12 @@ class Packer:
             key = self._key(source, folder, entry)
             self._loose.append((key, (source, folder, target, entry, name, mode)))
 
-    def expect_whole(self, source: int, folder: bytes, target: bytes, files: int) -> None:
-        """The next so many files are all that the folder has."""
-        self._whole = (source, folder, target, files)
+    def expect_whole(
+        self, source: int, folder: bytes, target: bytes, files: int, piece: int
+    ) -> None:
+        """The next so many files are all that this piece of the folder has."""
+        if self._key is None:
+            self._whole = CopyGroup(source, folder, target, [], files, piece)
 
     def flush(self) -> None:
         """Close the batch that is being filled, and all others."""
@@ -134,14 +137,16 @@ class Packer:
         self._groups, self._files, self._bytes = [], 0, 0
 
     def _group(self, source: int, folder: bytes, target: bytes) -> CopyGroup:
-        if self._groups:
-            last = self._groups[-1]
-            if last.folder == folder and last.target == target and last.source == source:
-                return last
-        whole = self._whole
-        files = whole[3] if whole is not None and whole[:3] == (source, folder, target) else 0
-        self._groups.append(CopyGroup(source, folder, target, [], files))
+        whole, self._whole = self._whole, None
+        if whole is not None and _is_of(whole, source, folder, target):
+            self._groups.append(whole)
+        elif not self._groups or not _is_of(self._groups[-1], source, folder, target):
+            self._groups.append(CopyGroup(source, folder, target, []))
         return self._groups[-1]
+
+
+def _is_of(group: CopyGroup, source: int, folder: bytes, target: bytes) -> bool:
+    return group.folder == folder and group.target == target and group.source == source
 
 
 def pack_groups(groups: list[CopyGroup]) -> PackedWork | None:

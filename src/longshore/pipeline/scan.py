@@ -199,12 +199,12 @@ class _Scan:
             files = [entry for entry in chunk if entry.kind in MOVABLE]
             decisions = self._decide(folder, files)
             verdicts = self._verdicts(folder, files, present)
-            if after == b"" and len(given) < CHUNK_ENTRIES:
-                self._expect_whole(folder, verdicts)
+            self._expect_whole(folder, verdicts)
             self._take_note(folder, chunk, decisions, iter(verdicts))
             self._note_listed(folder, after, chunk)
             after = given[-1].name
-            self.rest = msgspec.structs.replace(folder, after=after)
+            folder = msgspec.structs.replace(folder, after=after, piece=folder.piece + 1)
+            self.rest = folder
             if len(given) == CHUNK_ENTRIES and self._is_full():
                 return
         self._note_listed(folder, after, [])
@@ -215,7 +215,9 @@ class _Scan:
         if self.toolbox.dispatch is not None or not may_pass_over(self.toolbox.plan, folder):
             return
         if all(decided is CopyMode.NEW for decided in verdicts):
-            self.packer.expect_whole(folder.source, folder.path, folder.target, len(verdicts))
+            self.packer.expect_whole(
+                folder.source, folder.path, folder.target, len(verdicts), folder.piece
+            )
 
     def _compare_chunks(self, folder: ScanFolder, comparer: FolderComparer) -> None:
         """As `_list_chunks`, where files that lie unchanged at the destination stay together."""

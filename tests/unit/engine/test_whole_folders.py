@@ -16,6 +16,7 @@ from longshore.database.node_rows import NodeState
 from longshore.database.tables import copies, nodes
 from longshore.domain.record import Record
 from longshore.engine.recording import Recorder
+from longshore.pipeline import scan
 from tests.exactness import check_exact, last_execution
 from tests.records import files_on_record
 from tests.story import Task, add_copy_task, add_share_pool
@@ -208,3 +209,18 @@ def test_two_destinations_of_one_task_are_known_apart(copied: Copied, tmp_path: 
     with reading(copied.workshop.database.journal) as connection:
         count = select(func.count()).select_from(copies).join(nodes, nodes.c.id == copies.c.file_id)
         assert connection.execute(count.where(nodes.c.kind == 1)).scalar() == 2 * FILES
+
+
+def test_the_pieces_of_a_big_folder_are_known_after_the_first_copy(
+    copied: Copied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "CHUNK_ENTRIES", PER_FOLDER)  # as many as a batch of the workshop
+    for number in range(3 * PER_FOLDER + 2):
+        path = copied.source / "big" / f"g{number:03}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x" * number)
+    copied.run()
+    copied.seen.clear()
+    copied.run()
+    assert copied.seen == []
+    copied.check_catalogue()
