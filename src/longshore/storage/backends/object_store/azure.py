@@ -91,17 +91,12 @@ def open_client(settings: Mapping[str, str]) -> AzureClient:
 def list_buckets(settings: Mapping[str, str]) -> list[RemoteBucket]:
     """All containers of the account. Raises StorageError, ValueError."""
     requests = _Requests(settings)
-    found: list[RemoteBucket] = []
-    marker = ""
     try:
-        while True:
-            query = {"comp": "list"} | ({"marker": marker} if marker else {})
-            _, body = requests.read("GET", "", "", "list buckets", query=query)
-            root = parse(body, "list buckets", "")
-            found += [RemoteBucket(each.findtext("Name") or "") for each in root.iter("Container")]
-            marker = root.findtext("NextMarker") or ""
-            if not marker:
-                return found
+        return [
+            RemoteBucket(each.findtext("Name") or "")
+            for page in requests.pages("", "list buckets", {"comp": "list"})
+            for each in page.iter("Container")
+        ]
     finally:
         requests.close()
 
@@ -139,6 +134,17 @@ class _Requests:
     ) -> tuple[Mapping[str, str], bytes]:
         target, signed = self._signed(method, bucket, key, query, headers, body)
         return self._exchange.read(method, target, signed, body, deed, key)
+
+    def pages(self, bucket: str, deed: str, query: Mapping[str, str]) -> Iterator[ET.Element]:
+        """All pages of a listing, as documents."""
+        marker: dict[str, str] = {}
+        while True:
+            _, body = self.read("GET", bucket, "", deed, query={**query, **marker})
+            page = parse(body, deed, "")
+            yield page
+            marker = {"marker": page.findtext("NextMarker") or ""}
+            if not marker["marker"]:
+                return
 
     def send(
         self, method: str, bucket: str, key: str, deed: str, headers: Mapping[str, str]
@@ -263,13 +269,8 @@ class AzureClient(ObjectClient):
 
     def _all_pages(self, prefix: str, delimiter: str, size: int) -> Iterator[Page]:
         query = _listing(prefix, delimiter, size)
-        while True:
-            _, body = self._read("GET", "", "list", query=query)
-            page, marker = page_of(parse(body, "list", prefix))
-            yield page
-            if not marker:
-                return
-            query = _listing(prefix, delimiter, size) | {"marker": marker}
+        for page in self._requests.pages(self._bucket, "list", query):
+            yield page_of(page)
 
     # ------------------------------------------------------------------ uploads in parts
 

@@ -85,14 +85,14 @@ def metadata_headers(metadata: Mapping[str, str]) -> dict[str, str]:
     return {METADATA_HEADER + name.replace("-", "_"): value for name, value in metadata.items()}
 
 
-def page_of(root: ET.Element) -> tuple[Page, str]:
-    """A page of a listing, and what fetches the next one ("" at the end)."""
+def page_of(root: ET.Element) -> Page:
+    """A page of a listing."""
     objects = [_listed(found) for found in root.iterfind("Blobs/Blob")]
     prefixes = [found.findtext("Name") or "" for found in root.iterfind("Blobs/BlobPrefix")]
     # Azure sorts by its own order, which differs from that of UTF-8 beyond the first 65,536 signs.
     objects.sort(key=lambda stat: stat.key.encode())
     prefixes.sort(key=str.encode)
-    return Page(objects, prefixes), root.findtext("NextMarker") or ""
+    return Page(objects, prefixes)
 
 
 def _listed(found: ET.Element) -> ObjectStat:

@@ -279,17 +279,12 @@ class GoogleClient(ObjectClient):
         return listed_after(self._all_pages(query), after, limit)
 
     def _all_pages(self, query: Mapping[str, str]) -> Iterator[Page]:
-        wanted = dict(query)
-        while True:
-            page = self._list(wanted, "list")
+        for page in self._listed(query, "list"):
             objects = [each.stat() for each in page.items]
             yield Page(
                 [each for each in objects if not each.key.startswith(UPLOADS_PREFIX)],
                 [each for each in page.prefixes if each != UPLOADS_PREFIX],
             )
-            if not page.next_page_token:
-                return
-            wanted["pageToken"] = page.next_page_token
 
     # ------------------------------------------------------------------ uploads in parts
 
@@ -339,17 +334,12 @@ class GoogleClient(ObjectClient):
 
     def list_uploads(self, prefix: str = "") -> Iterator[Upload]:
         last = Upload("", "")
-        query = {"prefix": UPLOADS_PREFIX + prefix}
-        while True:
-            page = self._list(query, "list uploads")
+        for page in self._listed({"prefix": UPLOADS_PREFIX + prefix}, "list uploads"):
             for resource in page.items:
                 key, upload_id, _ = resource.name.removeprefix(UPLOADS_PREFIX).rsplit("/", 2)
                 if (key, upload_id) != (last.key, last.id):
                     last = Upload(key, upload_id, resource.stat().modified_ns)
                     yield last
-            if not page.next_page_token:
-                return
-            query["pageToken"] = page.next_page_token
 
     # Inside
 
@@ -359,6 +349,16 @@ class GoogleClient(ObjectClient):
     def _head(self, bucket: str, key: str) -> ObjectStat:
         _, body = self._requests.read("GET", _object_path(bucket, key), "look at", key)
         return decode(body, Resource, "look at", key).stat()
+
+    def _listed(self, query: Mapping[str, str], deed: str) -> Iterator[Listed]:
+        """All pages of a listing."""
+        wanted = dict(query)
+        while True:
+            page = self._list(wanted, deed)
+            yield page
+            if not page.next_page_token:
+                return
+            wanted["pageToken"] = page.next_page_token
 
     def _list(self, query: Mapping[str, str], deed: str) -> Listed:
         path = f"/storage/v1/b/{self._bucket}/o"
@@ -416,13 +416,7 @@ class GoogleClient(ObjectClient):
         return decode(answer, Resource, "complete", key).stat()
 
     def _objects_of(self, upload: Upload) -> Iterator[Listed]:
-        query = {"prefix": _part_key(upload, "")}
-        while True:
-            page = self._list(query, "list parts of")
-            yield page
-            if not page.next_page_token:
-                return
-            query["pageToken"] = page.next_page_token
+        return self._listed({"prefix": _part_key(upload, "")}, "list parts of")
 
     def _remove_parts(self, upload: Upload) -> None:
         """Remove all objects of an upload; its beginning last, so that it is found until then."""
