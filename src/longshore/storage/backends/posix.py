@@ -23,7 +23,7 @@ from longshore.domain import paths
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
 from longshore.domain.storage import Capabilities, StorageReference
 from longshore.native import can_copy, can_list
-from longshore.storage.backends.posix_calls import sync_file_system
+from longshore.storage.backends.posix_calls import open_beneath, sync_file_system
 from longshore.storage.backends.posix_errors import ROOT_SUSPECTS, refusal, root_unavailable
 from longshore.storage.backends.posix_folder import PosixFolder
 from longshore.storage.backends.posix_names import check_name
@@ -52,6 +52,7 @@ _CAPABILITIES: Final = Capabilities(
 
 _ROOT_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FOLDER_FLAGS: Final = _ROOT_FLAGS | os.O_NOFOLLOW
+NAMES_WALKED: Final = 3  # in a path: for so few a call for each name is as quick
 _PASSAGE_FLAGS: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -182,8 +183,8 @@ class PosixStorage(StorageHandler):
 
     def _walk(self, names: list[bytes], create: bool) -> int:
         """A new descriptor of the folder at the end; those on the way are closed again."""
-        holder = self._duplicate(self._root()) if names else self._again(self._root())
-        for depth, name in enumerate(names, start=1):
+        passed, holder = self._begin(names)
+        for depth, name in enumerate(names[passed:], start=passed + 1):
             flags = _FOLDER_FLAGS if depth == len(names) else _PASSAGE_FLAGS
             try:
                 following = _enter(name, flags, holder, create)
@@ -194,6 +195,19 @@ class PosixStorage(StorageHandler):
                 os.close(holder)
             holder = following
         return holder
+
+    def _begin(self, names: list[bytes]) -> tuple[int, int]:
+        """How many of the names are behind us, and a descriptor of where they lead.
+
+        In a long path that is the last folder but one, in a single call; if it cannot be opened so,
+        all names are walked, which makes what is missing and tells which one is the trouble.
+        """
+        root = self._root()
+        if len(names) > NAMES_WALKED:
+            with suppress(OSError):
+                above = b"/".join(names[:-1])
+                return len(names) - 1, open_beneath(root, above, _PASSAGE_FLAGS)
+        return 0, self._duplicate(root) if names else self._again(root)
 
     def _duplicate(self, root: int) -> int:
         try:

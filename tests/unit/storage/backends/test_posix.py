@@ -403,3 +403,34 @@ def test_any_set_of_names_is_listed_in_the_order_of_its_bytes(
             put(storage, name, b"")
         assert listed(storage) == sorted(names)
         assert listed(storage, after=after) == sorted(name for name in names if name > after)
+
+
+# Long paths
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_long_paths_lead_through_no_symbolic_link(
+    root: Path, storage: PosixStorage, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    def not_there(*_: object) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    if not at_once:
+        monkeypatch.setattr(posix, "open_beneath", not_there)
+    names = [b"%d" % number for number in range(posix.NAMES_WALKED + 3)]
+    path = b"/".join(names)
+    before = open_descriptors()
+    with refused(ErrorKind.NOT_FOUND):
+        storage.open_folder(path)
+    storage.open_folder(path, create=True).close()
+    put(storage, path + b"/file", b"deep")
+    assert read(storage, path + b"/file") == b"deep"
+    (root / "0" / "link").symlink_to("1")
+    for create in (False, True):
+        with refused(ErrorKind.NOT_A_FOLDER):
+            storage.open_folder(b"0/link/" + b"/".join(names[2:]), create=create)
+    (root / "0" / "1" / "out").symlink_to(root)
+    with refused(ErrorKind.NOT_A_FOLDER):
+        storage.open_folder(b"0/1/out/" + path)
+    storage.close()
+    assert open_descriptors() <= before
