@@ -50,13 +50,23 @@ LISTENING_DESCRIPTOR = "LONGSHORE_LISTENING_DESCRIPTOR"
 EXIT_LEASE_LOST = 75  # the supervisor starts another controller, which waits for the lease
 
 
-def open_storage(address: StorageAddress, *, native_loops: bool = True) -> StorageHandler:
-    """The handler for a storage. Raises ValueError for a backend that there is not."""
+def open_storage(
+    address: StorageAddress, *, native_loops: bool = True, temporary_folder: Path | None = None
+) -> StorageHandler:
+    """The handler for a storage. Raises ValueError for a backend that there is not.
+
+    `temporary_folder` is where the names of very big folders may be kept.
+    """
     if address.backend == "posix":
         from longshore.storage.backends.posix import PosixStorage
 
         root = address.settings["root"]
-        storage = PosixStorage(address.reference, os.fsencode(root), native=native_loops)
+        storage = PosixStorage(
+            address.reference,
+            os.fsencode(root),
+            native=native_loops,
+            temporary_folder=None if temporary_folder is None else str(temporary_folder),
+        )
         return _with_faults(storage, root)
     if address.backend in _CLOUD_MODULES:
         return _open_bucket(address)
@@ -333,7 +343,9 @@ def run_mover(config: Config, controller_pid: int) -> None:
     from longshore.pipeline.mover import Mover
 
     mover = Mover(
-        open_storage=partial(open_storage, native_loops=config.native_loops),
+        open_storage=partial(
+            open_storage, native_loops=config.native_loops, temporary_folder=config.data_dir
+        ),
         open_filter=partial(open_filter, limits=callback_limits(config)),
         hooks=load_hooks(),
         monotonic=time.monotonic,

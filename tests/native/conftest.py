@@ -12,6 +12,7 @@ import pytest
 from longshore import native
 from longshore.domain.entry import Entry
 from longshore.native import loops
+from longshore.storage.handler import TEMPORARY_PREFIX
 
 SECONDS = 60.0  # of one call: no test waits for it
 SIZE_MAXIMUM = 1 << 26
@@ -93,6 +94,17 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
     yield Pair(source, target, *opened)
     for descriptor in opened:
         os.close(descriptor)
+
+
+def read_names(descriptor: int, after: bytes = b"") -> bytes:
+    """All names of the folder greater than `after`, as one block."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return loops.read_names(descriptor, after, TEMPORARY_PREFIX, 1 << 20)
+
+
+def listing_of(descriptor: int, after: bytes = b"") -> loops.Listing:
+    """The names of the folder as they are now."""
+    return loops.Listing([read_names(descriptor, after)])
 
 
 def open_descriptors() -> int:

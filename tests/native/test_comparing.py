@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longshore.domain.entry import Entry, EntryKind
-from longshore.domain.errors import StorageUnavailable
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
 from longshore.domain.outcome import Outcome
 from longshore.native import loops
 from longshore.pipeline.comparing import PlainComparer, digest_of
@@ -27,7 +27,7 @@ from longshore.storage.bulk import Compared, FolderComparer
 from longshore.storage.handler import TEMPORARY_PREFIX
 from tests.contract.storage.conftest import REFERENCE
 from tests.fidelity import grow_all
-from tests.native.conftest import Pair, open_descriptors
+from tests.native.conftest import Pair, listing_of, open_descriptors, read_names
 from tests.unit.pipeline.driving import plan_for
 from tests.unit.storage.backends.conftest import ordinary_user
 
@@ -228,10 +228,7 @@ def test_a_name_that_cannot_be_looked_at_is_for_the_caller(pair: Pair, closed: s
         pytest.skip("owners may look at everything")
     folder = getattr(pair, closed)
     folder.chmod(0o744)  # its names may be read, what they lead to may not
-    listings = [
-        loops.Listing(descriptor, b"", TEMPORARY_PREFIX)
-        for descriptor in (pair.source_descriptor, pair.target_descriptor)
-    ]
+    listings = [listing_of(pair.source_descriptor), listing_of(pair.target_descriptor)]
     arguments = (listings[0], pair.source_descriptor, listings[1], pair.target_descriptor, 10, 1)
     with ordinary_user():
         files, _, _, _, _, others, last, trouble = loops.compare(*arguments)
@@ -255,10 +252,11 @@ def test_the_ordinary_way_says_what_is_wrong_with_a_name(pair: Pair) -> None:
 
 def test_a_name_that_vanishes_on_either_side_is_no_trouble(pair: Pair) -> None:
     for folder in (pair.source, pair.target):
-        for name in "abc":
+        for name in "0abc":
             (folder / name).touch()
             os.utime(folder / name, ns=(1, 1))
     with opened(pair.source, pair.target, native=True) as comparer:
+        assert [entry.name for entry in decoded(comparer.take(1))] == [b"0"]
         (pair.source / "a").unlink()
         (pair.target / "b").unlink()
         (found,) = pieces(comparer, 10)
@@ -278,16 +276,53 @@ def test_a_folder_with_nothing_to_compare_is_listed_alone(pair: Pair) -> None:
         assert folder.comparer(other, after=b"", resolution=1) is None
 
 
+def test_names_in_many_blocks_are_compared_like_those_in_one(pair: Pair) -> None:
+    common, ours, theirs = ([b"%03d" % n for n in range(100) if n % 3 == k] for k in range(3))
+    for folder, inside in ((pair.source, common + ours), (pair.target, common + theirs)):
+        for name in inside:
+            (folder / name.decode()).touch()
+            os.utime(folder / name.decode(), ns=(1, 1))
+    names = [read_names(each) for each in (pair.source_descriptor, pair.target_descriptor)]
+    listings = [
+        loops.Listing([each[start : start + 4] for start in range(0, len(each), 4)])
+        for each in names
+    ]
+    found: list[bytes] = []
+    others: list[bytes] = []
+    while listings[0]:
+        compared = loops.compare(
+            listings[0], pair.source_descriptor, listings[1], pair.target_descriptor, 7, 1
+        )
+        found += [entry.name for entry in msgspec.msgpack.decode(compared[3], type=list[Entry])]
+        others += [entry.name for entry, stands in compared[5] if stands is None]
+    assert (found, others) == (common, ours)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_an_error_of_the_names_on_either_side_is_told(pair: Pair, side: int) -> None:
+    for name in "ab":
+        (pair.source / name).touch()
+
+    def failing() -> Iterator[bytes]:
+        yield b"a\0"
+        raise StorageError(ErrorKind.INPUT_OUTPUT, RetryClass.LATER, "list", b"folder", "gone")
+
+    listings = [loops.Listing(failing() if side == k else [b"a\0", b"b\0"]) for k in range(2)]
+    with pytest.raises(StorageError, match="list folder: gone"):
+        loops.compare(
+            listings[0], pair.source_descriptor, listings[1], pair.target_descriptor, 10, 1
+        )
+
+
 def test_a_listing_is_not_compared_with_itself(pair: Pair) -> None:
-    listing = loops.Listing(pair.source_descriptor, b"", b"")
+    listing = listing_of(pair.source_descriptor)
     with pytest.raises(ValueError, match="two listings"):
         loops.compare(listing, pair.source_descriptor, listing, pair.source_descriptor, 1, 1)
 
 
 @pytest.mark.parametrize(("count", "resolution"), [(0, 1), (4001, 1), (-1, 1), (1, -1)])
 def test_senseless_numbers_are_refused(pair: Pair, count: int, resolution: int) -> None:
-    ours = loops.Listing(pair.source_descriptor, b"", b"")
-    theirs = loops.Listing(pair.target_descriptor, b"", b"")
+    ours, theirs = listing_of(pair.source_descriptor), listing_of(pair.target_descriptor)
     with pytest.raises(ValueError, match="names"):
         loops.compare(
             ours, pair.source_descriptor, theirs, pair.target_descriptor, count, resolution

@@ -151,20 +151,13 @@ class Dispatcher:
         return sorted(ready, key=_turn)
 
     def _next_item(self, run: Run) -> WorkItem | None:
-        may = self._may(run)
-        # Whoever takes over the rest of a folder lists all its names again: rather anything else.
-        return self._find(run, lambda item: may(item) and not self._is_kept_open(run, item)) or (
-            self._find(run, may)
-        )
-
-    def _find(self, run: Run, may: May) -> WorkItem | None:
         now = self.floor.monotonic()
         for kind in run.next_kinds(self._movers(run)):
             if kind is WorkKind.PRUNE and run.under_way:
                 continue  # one after the other, so that a folder comes after those inside it
             if kind in LIMITED_KINDS and self._shares(run) is None:
                 continue  # all of some bandwidth limit is given away
-            item = self._take(run, kind, now, may)
+            item = self._take(run, kind, now, self._may(run))
             if item is not None:
                 return item
         return None
@@ -198,10 +191,6 @@ class Dispatcher:
     def _may(self, run: Run) -> May:
         """An item whose mover remembers how far it is waits for that mover, which a slice ends."""
         return lambda item: not (run.is_bound(item) and self._is_busy(run.movers.get(item.id)))
-
-    def _is_kept_open(self, run: Run, item: WorkItem) -> bool:
-        """Whether a mover that is at work may have the folder open where this is to go on."""
-        return item.kind == WorkKind.SCAN and self._is_busy(run.mover_wanted(item))
 
     def _is_busy(self, mover: int | None) -> bool:
         return mover is not None and self.executor.is_busy(mover)

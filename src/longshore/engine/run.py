@@ -83,7 +83,9 @@ class Run:
     begun: set[int] = field(default_factory=set)  # dispatched before: not fresh any more
     movers: dict[int, int] = field(default_factory=dict)  # work id -> mover that had it last
     followed: dict[int, int] = field(default_factory=dict)
-    """Work id of a big file in parts -> segments that its mover has verified from its start."""
+    """Work id -> how much its mover remembers: any other would have to begin anew.
+
+    Of a big file in parts it is the segments that were verified from its start, otherwise 1."""
     not_before: dict[int, float] = field(default_factory=dict)  # work id -> when to try again
     recovered: bool = False  # taken over from an earlier controller: nothing is known to be fresh
     cleaning: bool = False
@@ -273,7 +275,7 @@ class Run:
         return known if known is not None else self.movers.get(item.parent_id or 0)
 
     def is_bound(self, item: WorkItem) -> bool:
-        """Whether another mover would have to begin from the start of the file."""
+        """Whether another mover would have to begin the file anew, or to list the folder again."""
         return bool(self.followed.get(item.id))
 
     def is_fresh(self, item: WorkItem) -> bool:

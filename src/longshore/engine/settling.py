@@ -163,6 +163,8 @@ class _Settling:
             if rest is not None and isinstance(self.returned.completion, Completion):
                 # It may be the rest of a folder that this mover keeps open.
                 self.run.movers[rest.id] = self.returned.completion.mover
+                if reply.inside:
+                    self.run.followed[rest.id] = 1
             if rest is not None and reply.retry_after_seconds:
                 at = self.floor.monotonic() + reply.retry_after_seconds
                 self.run.not_before[rest.id] = at

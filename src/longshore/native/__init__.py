@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-REVISION = 3
+REVISION = 4
 """Of the functions of `_loops`; one that was built from other sources is not used."""
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ typedef struct {
 typedef struct {
     Listing *source, *target;
     int source_folder, target_folder;
-    size_t source_next, target_next;
+    size_t source_next;
     uint64_t resolution;
     size_t files; /* that are the same */
     size_t first, last; /* of them, in the source's listing */
@@ -198,28 +198,50 @@ static bool are_same(const Comparison *self, const Looked *entry, const Looked *
                          nanoseconds(standing->found.st_mtim));
 }
 
-/* Whether the target has the name; what comes before it there is left behind. */
-static bool stands(Comparison *self, const char *name) {
-    const Names *names = &self->target->names;
-    while (self->target_next < names->count) {
-        int order = strcmp(name_at(names, self->target_next), name);
-        if (order >= 0) {
-            return order == 0;
+/* As `have_names` for the target, for who does not hold the interpreter's lock. */
+static bool have_target_names(Comparison *self) {
+    PyGILState_STATE state = PyGILState_Ensure();
+    bool have = have_names(self->target, 1);
+    PyGILState_Release(state);
+    return have;
+}
+
+typedef enum { MISSING, STANDS, UNKNOWN } Standing;
+
+/* Whether the target has the name; what comes before it there is left behind. UNKNOWN: with an
+   exception. */
+static Standing standing_of(Comparison *self, const char *name) {
+    Listing *target = self->target;
+    for (;;) {
+        while (target->next < target->names.count) {
+            int order = strcmp(name_at(&target->names, target->next), name);
+            if (order >= 0) {
+                return order == 0 ? STANDS : MISSING;
+            }
+            target->next++;
         }
-        self->target_next++;
+        if (target->blocks == NULL) {
+            return MISSING;
+        }
+        if (!have_target_names(self)) {
+            return UNKNOWN;
+        }
     }
-    return false;
 }
 
 /* ------------------------------------------------------------------ the next names */
 
-typedef enum { GO_ON, END, NO_MEMORY } Step;
+typedef enum { GO_ON, END, NO_MEMORY, REFUSED } Step; /* REFUSED: with an exception */
 
 static Step compare_found(Comparison *self, const char *name, size_t index, Looked *entry,
                           Looked *standing) {
     mode_t mode = entry->found.st_mode;
     bool is_movable = S_ISREG(mode) || S_ISLNK(mode);
-    if (is_movable && stands(self, name)) {
+    Standing there = is_movable ? standing_of(self, name) : MISSING;
+    if (there == UNKNOWN) {
+        return REFUSED;
+    }
+    if (there == STANDS) {
         look_at(self->target_folder, name, standing);
         if (standing->look == TROUBLE) {
             self->has_trouble = self->trouble_stands = true;
@@ -238,9 +260,10 @@ static Step compare_next(Comparison *self) {
     look_at(self->source_folder, name, &entry);
     Step step = GO_ON;
     if (entry.look == TROUBLE) {
+        Standing there = standing_of(self, name);
         self->has_trouble = true;
-        self->trouble_stands = stands(self, name);
-        step = END;
+        self->trouble_stands = there == STANDS;
+        step = there == UNKNOWN ? REFUSED : END;
     } else if (entry.look == FOUND) {
         step = compare_found(self, name, index, &entry, &standing);
     }
@@ -249,16 +272,14 @@ static Step compare_next(Comparison *self) {
     return step;
 }
 
-static bool compare_some(Comparison *self, size_t count) {
+static Step compare_some(Comparison *self, size_t count) {
     size_t left = self->source->names.count - self->source_next;
     size_t end = self->source_next + (count < left ? count : left);
-    while (self->source_next < end) {
-        Step step = compare_next(self);
-        if (step != GO_ON) {
-            return step == END;
-        }
+    Step step = GO_ON;
+    while (step == GO_ON && self->source_next < end) {
+        step = compare_next(self);
     }
-    return true;
+    return step;
 }
 
 /* ------------------------------------------------------------------ the answer */
@@ -334,21 +355,34 @@ static void free_comparison(Comparison *self) {
     free(self->values.bytes);
 }
 
-/* With both listings to itself. They stay where they are unless all went well. */
+/* The answer about the next names, which are all there. */
+static PyObject *compare_names(const Loops *loops, Comparison *self, size_t count,
+                               const HashLibrary *hash) {
+    Step step;
+    self->source_next = self->source->next;
+    Py_BEGIN_ALLOW_THREADS
+    step = compare_some(self, count);
+    Py_END_ALLOW_THREADS
+    PyObject *result = NULL;
+    if (step == NO_MEMORY) {
+        PyErr_NoMemory();
+    } else if (step != REFUSED) {
+        result = answer(self, loops, hash);
+    }
+    free_comparison(self);
+    return result;
+}
+
+/* With both listings to itself. The source's stays where it is unless all went well. */
 static PyObject *compare_listings(const Loops *loops, Comparison *self, size_t count,
                                   const HashLibrary *hash) {
-    bool complete;
     self->source->is_busy = self->target->is_busy = true;
-    Py_BEGIN_ALLOW_THREADS
-    complete = compare_some(self, count);
-    Py_END_ALLOW_THREADS
-    PyObject *result = complete ? answer(self, loops, hash) : PyErr_NoMemory();
+    bool have = have_names(self->source, count);
+    PyObject *result = have ? compare_names(loops, self, count, hash) : NULL;
     self->source->is_busy = self->target->is_busy = false;
     if (result != NULL) {
         self->source->next = self->source_next;
-        self->target->next = self->target_next;
     }
-    free_comparison(self);
     return result;
 }
 
@@ -375,7 +409,5 @@ PyObject *compare_folders(PyObject *module, PyObject *arguments) {
         return NULL;
     }
     self.resolution = (uint64_t)resolution;
-    self.source_next = self.source->next;
-    self.target_next = self.target->next;
     return compare_listings(loops, &self, (size_t)count, hash);
 }

@@ -1,7 +1,8 @@
-/* Listing: the names of a folder, sorted, and their entries a few at a time.
+/* Listing: reading the names of a folder in sorted runs, and looking at names in their order.
 
-   Only the names are held, end to end in one block of memory: with a million of them the metadata
-   would be several times as much. */
+   Names travel end to end in blocks of memory, each with its NUL: with a million of them the
+   metadata would be several times as much, and objects, too. A run is such a block, and what Python
+   makes of several runs are blocks again, of which a listing holds only what comes next. */
 #include "listing.h"
 
 #include <errno.h>
@@ -11,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define READ_BYTES (256 * 1024) /* of folder entries per system call */
+#define READ_BYTES (256 * 1024) /* of folder entries per system call; what a run may be beyond */
 #define FIRST_NAMES 256
 #define FIRST_BYTES 8192
 
@@ -96,18 +97,15 @@ static bool add_records(Names *names, const char *records, size_t bytes, const W
     return true;
 }
 
-/* 0, or the number of an error. */
-static int read_names(int folder, Names *names, const Wanted *wanted) {
-    /* The descriptor may have been listed before. */
-    if (lseek(folder, 0, SEEK_SET) < 0) {
-        return errno;
-    }
+/* Read on from where the folder was read to, until there are as many bytes of names or no more.
+   0, or the number of an error. */
+static int read_some(int folder, Names *names, size_t bytes_wanted, const Wanted *wanted) {
     char *records = malloc(READ_BYTES);
     if (records == NULL) {
         return ENOMEM;
     }
     int error = 0;
-    for (;;) {
+    while (names->bytes < bytes_wanted) {
         long bytes = syscall(SYS_getdents64, folder, records, READ_BYTES);
         if (bytes < 0 && errno == EINTR) {
             continue;
@@ -198,6 +196,114 @@ static void sort(Names *names) {
     if (!is_sorted(names)) {
         qsort_r(names->places, names->count, sizeof(Place), compare, names->block);
     }
+}
+
+static void free_names(Names *names) {
+    free(names->block);
+    free(names->places);
+}
+
+/* The names in their order, as Python's bytes. */
+static PyObject *sorted_block(const Names *names) {
+    PyObject *block = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)names->bytes);
+    if (block == NULL) {
+        return NULL;
+    }
+    char *next = PyBytes_AS_STRING(block);
+    for (size_t index = 0; index < names->count; index++) {
+        size_t length = strlen(name_at(names, index)) + 1;
+        memcpy(next, name_at(names, index), length);
+        next += length;
+    }
+    return block;
+}
+
+PyObject *read_names(PyObject *Py_UNUSED(module), PyObject *arguments) {
+    int folder;
+    const char *after, *prefix;
+    Py_ssize_t after_bytes, prefix_bytes, bytes_wanted;
+    if (!PyArg_ParseTuple(arguments, "iy#y#n:read_names", &folder, &after, &after_bytes, &prefix,
+                          &prefix_bytes, &bytes_wanted)) {
+        return NULL;
+    }
+    if (bytes_wanted < 1 || bytes_wanted > RUN_BYTES_MAXIMUM) {
+        return PyErr_Format(PyExc_ValueError, "1 to %d bytes of names", RUN_BYTES_MAXIMUM);
+    }
+    Wanted wanted = {after, prefix, (size_t)after_bytes, (size_t)prefix_bytes};
+    Names names = {0};
+    int error;
+    Py_BEGIN_ALLOW_THREADS
+    error = read_some(folder, &names, (size_t)bytes_wanted, &wanted);
+    if (error == 0) {
+        sort(&names);
+    }
+    Py_END_ALLOW_THREADS
+    PyObject *block = error == 0 ? sorted_block(&names) : NULL;
+    free_names(&names);
+    if (error != 0) {
+        errno = error;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    return block;
+}
+
+/* ------------------------------------------------------------------ holding those that come next */
+
+/* Let go of the names that were passed. */
+static void drop_passed(Listing *self) {
+    Names *names = &self->names;
+    size_t passed = self->next < names->count ? names->places[self->next].offset : names->bytes;
+    if (self->next == 0) {
+        return;
+    }
+    memmove(names->block, names->block + passed, names->bytes - passed);
+    names->bytes -= passed;
+    names->count -= self->next;
+    for (size_t index = 0; index < names->count; index++) {
+        names->places[index].offset = names->places[index + self->next].offset - passed;
+    }
+    self->next = 0;
+}
+
+/* Take over the names of a block; false with an exception. */
+static bool add_block(Names *names, PyObject *block) {
+    if (!PyBytes_Check(block)) {
+        PyErr_SetString(PyExc_TypeError, "blocks are bytes");
+        return false;
+    }
+    const char *next = PyBytes_AS_STRING(block);
+    size_t bytes = (size_t)PyBytes_GET_SIZE(block);
+    if ((bytes > 0 && next[bytes - 1] != '\0') || memchr(next, '/', bytes) != NULL) {
+        PyErr_SetString(PyExc_ValueError, "each name of a block has its NUL, and no slash");
+        return false;
+    }
+    for (const char *end = next + bytes; next < end; next += strlen(next) + 1) {
+        if (!add_name(names, next, strlen(next))) {
+            PyErr_NoMemory();
+            return false;
+        }
+    }
+    return true;
+}
+
+bool have_names(Listing *self, size_t wanted) {
+    if (self->names.count - self->next >= wanted || self->blocks == NULL) {
+        return true;
+    }
+    drop_passed(self);
+    while (self->names.count < wanted) {
+        PyObject *block = PyIter_Next(self->blocks);
+        if (block == NULL) {
+            Py_CLEAR(self->blocks);
+            return !PyErr_Occurred();
+        }
+        bool is_added = add_block(&self->names, block);
+        Py_DECREF(block);
+        if (!is_added) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* ------------------------------------------------------------------ looking at some of them */
@@ -303,42 +409,46 @@ static void free_targets(Looked *looked, size_t count) {
 /* ------------------------------------------------------------------ the type */
 
 static PyObject *listing_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
-    int folder;
-    const char *after, *prefix;
-    Py_ssize_t after_bytes, prefix_bytes;
+    PyObject *blocks;
     if (keywords != NULL && PyDict_GET_SIZE(keywords) > 0) {
         PyErr_SetString(PyExc_TypeError, "Listing takes no keywords");
         return NULL;
     }
-    if (!PyArg_ParseTuple(arguments, "iy#y#:Listing", &folder, &after, &after_bytes, &prefix,
-                          &prefix_bytes)) {
+    if (!PyArg_ParseTuple(arguments, "O:Listing", &blocks)) {
+        return NULL;
+    }
+    PyObject *iterator = PyObject_GetIter(blocks);
+    if (iterator == NULL) {
         return NULL;
     }
     Listing *self = (Listing *)type->tp_alloc(type, 0);
     if (self == NULL) {
+        Py_DECREF(iterator);
         return NULL;
     }
-    Wanted wanted = {after, prefix, (size_t)after_bytes, (size_t)prefix_bytes};
-    int error;
-    Py_BEGIN_ALLOW_THREADS
-    error = read_names(folder, &self->names, &wanted);
-    if (error == 0) {
-        sort(&self->names);
-    }
-    Py_END_ALLOW_THREADS
-    if (error != 0) {
-        Py_DECREF(self);
-        errno = error;
-        return PyErr_SetFromErrno(PyExc_OSError);
-    }
+    self->blocks = iterator;
     return (PyObject *)self;
+}
+
+static int listing_traverse(PyObject *object, visitproc visit, void *arg) {
+    Listing *self = (Listing *)object;
+    Py_VISIT(self->blocks);
+    Py_VISIT(Py_TYPE(object));
+    return 0;
+}
+
+static int listing_clear(PyObject *object) {
+    Listing *self = (Listing *)object;
+    Py_CLEAR(self->blocks);
+    return 0;
 }
 
 static void listing_dealloc(PyObject *object) {
     Listing *self = (Listing *)object;
     PyTypeObject *type = Py_TYPE(object);
-    free(self->names.block);
-    free(self->names.places);
+    PyObject_GC_UnTrack(object);
+    listing_clear(object);
+    free_names(&self->names);
     type->tp_free(object);
     Py_DECREF(type);
 }
@@ -352,6 +462,12 @@ static PyObject *listing_take(PyObject *object, PyObject *arguments) {
     }
     if (wanted < 1 || wanted > FILES_MAXIMUM || self->is_busy) {
         PyErr_Format(PyExc_ValueError, "1 to %d entries, for one thread at a time", FILES_MAXIMUM);
+        return NULL;
+    }
+    self->is_busy = true;
+    bool have = have_names(self, (size_t)wanted);
+    self->is_busy = false;
+    if (!have) {
         return NULL;
     }
     size_t left = self->names.count - self->next;
@@ -375,9 +491,17 @@ static PyObject *listing_take(PyObject *object, PyObject *arguments) {
     return result;
 }
 
-static Py_ssize_t listing_length(PyObject *object) {
+/* Whether there are names left. */
+static int listing_bool(PyObject *object) {
     Listing *self = (Listing *)object;
-    return (Py_ssize_t)(self->names.count - self->next);
+    if (self->is_busy) {
+        PyErr_SetString(PyExc_ValueError, "another thread is inside the listing");
+        return -1;
+    }
+    self->is_busy = true;
+    bool have = have_names(self, 1);
+    self->is_busy = false;
+    return have ? self->names.count > self->next : -1;
 }
 
 static PyMethodDef listing_methods[] = {
@@ -390,16 +514,19 @@ static PyMethodDef listing_methods[] = {
 static PyType_Slot listing_slots[] = {
     {Py_tp_new, listing_new},
     {Py_tp_dealloc, listing_dealloc},
+    {Py_tp_traverse, listing_traverse},
+    {Py_tp_clear, listing_clear},
     {Py_tp_methods, listing_methods},
-    {Py_sq_length, listing_length},
-    {Py_tp_doc, "Listing(folder, after, prefix): the names of an opened folder greater than after,\n"
-                "sorted, without those that begin with the prefix."},
+    {Py_nb_bool, listing_bool},
+    {Py_tp_doc, "Listing(blocks): the names of these blocks, in ascending order and each with a NUL,\n"
+                "of which only those that come next are held; true while there are any. After an\n"
+                "exception it is of no use."},
     {0, NULL},
 };
 
 PyType_Spec listing_spec = {
     .name = "longshore.native._loops.Listing",
     .basicsize = sizeof(Listing),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = listing_slots,
 };

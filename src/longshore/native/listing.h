@@ -18,9 +18,10 @@ typedef struct {
 
 typedef struct {
     PyObject_HEAD
-    Names names;
+    PyObject *blocks; /* an iterator of names in their order; NULL at its end */
+    Names names;      /* of the last blocks */
     size_t next;
-    bool is_busy; /* another thread is inside `take` */
+    bool is_busy; /* another thread is at work with it */
 } Listing;
 
 typedef enum { FOUND, VANISHED, TROUBLE } Look;
@@ -36,6 +37,10 @@ typedef struct {
 bool grow(void **room, size_t *size, size_t wanted, size_t unit, size_t first);
 
 const char *name_at(const Names *names, size_t index);
+
+/* See to it that so many names are there from `next` on, as far as there are any; needs the
+   interpreter's lock. Names before `next` go. False: with an exception. */
+bool have_names(Listing *listing, size_t wanted);
 
 /* Look at a name of the folder itself, whatever it is. A target found has to be freed. */
 void look_at(int folder, const char *name, Looked *looked);

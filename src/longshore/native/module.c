@@ -56,6 +56,10 @@ static void module_free(void *module) {
 
 static PyMethodDef module_methods[] = {
     {"has_hash", has_hash, METH_NOARGS, "has_hash(): whether files can be staged here."},
+    {"read_names", read_names, METH_VARARGS,
+     "read_names(folder, after, prefix, bytes): names of an opened folder from where it was read\n"
+     "to, about so many bytes of them, sorted, each with a NUL; fewer at its end. Only those greater\n"
+     "than after, and none that begins with the prefix."},
     {"stage", stage_files, METH_VARARGS,
      "stage(source, target, names, temporary_names, flags, size_maximum, seconds): the first files\n"
      "that could be staged, as (entry, XXH3-128, lost). The next one is for somebody else, unless\n"

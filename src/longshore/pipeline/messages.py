@@ -260,6 +260,7 @@ class ScanReply(msgspec.Struct, frozen=True, array_like=True):
     listed: list[Listed] = []  # of the action scan: what is not among the names has vanished
     retry_after_seconds: float = 0.0  # when what remains is worth another attempt
     unchanged: list[UnchangedFolder] = []  # records that are not written out
+    inside: bool = False  # this mover keeps the first remaining folder open: another lists it anew
 
 
 class StorageBytes(msgspec.Struct, frozen=True, array_like=True):

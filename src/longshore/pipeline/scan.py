@@ -83,6 +83,7 @@ class _Scan:
     packer: Packer = field(init=False)
     pending: list[ScanFolder] = field(init=False)  # a stack: the next one is the last
     rest: ScanFolder | None = field(default=None)  # what is not yet listed of the present folder
+    inside: bool = False  # the slice ended inside a folder that this mover keeps open
 
     def __post_init__(self) -> None:
         self.packer = Packer(self.toolbox.plan)
@@ -138,6 +139,7 @@ class _Scan:
             listed=self.listed,
             retry_after_seconds=self.retry_after_seconds,
             unchanged=self.unchanged,
+            inside=self.inside,
         )
 
     # ------------------------------------------------------------------ one folder
@@ -154,7 +156,7 @@ class _Scan:
                 self._compare_chunks(folder, listing.comparer)
             if self.rest is not None:
                 kept.keep(execution_id, self.rest, listing)
-                listing = None
+                listing, self.inside = None, True
         except StorageUnavailable:
             raise
         except StorageError as error:

@@ -42,7 +42,6 @@ from longshore.engine.floor import Floor
 from longshore.engine.run import QUICK_SECONDS, Run, Wish
 from longshore.engine.settling import settle
 from longshore.engine.waiting import LOOK_SECONDS, Waiting
-from longshore.pipeline import scan
 from longshore.pipeline.messages import (
     Destination,
     ExecutionPlan,
@@ -52,6 +51,7 @@ from longshore.pipeline.messages import (
     encode,
 )
 from longshore.pipeline.mover import Mover
+from longshore.pipeline.scan import FOUND_FILES_MAXIMUM
 from longshore.storage.backends.posix import PosixStorage
 from longshore.storage.handler import StorageHandler
 
@@ -815,21 +815,25 @@ def files_of(shop: Shop, number: int) -> list[str]:
     return os.listdir(shop.folder / f"share-{number}")
 
 
-def test_the_rest_of_a_folder_is_left_to_the_mover_that_has_it_open(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scan, "CHUNK_ENTRIES", 4)
-    monkeypatch.setattr(scan, "FOUND_FILES_MAXIMUM", 4)
+# ------------------------------------------------------------------------------- wide folders
 
+
+def test_a_folder_waits_for_the_mover_that_keeps_it_open(shop: Shop) -> None:
     async def work() -> None:
-        run = shop.start(1, 1, 2, files=16, size=KIBI)
-        await shop.turn()
-        assert [order.kind for order in shop.executor.orders] == [WorkKind.SCAN]
+        run = shop.start(1, 1, 2, files=FOUND_FILES_MAXIMUM + 1, size=0)
+        while not run.followed:
+            shop.round()
+            await shop.executor.finish()
         shop.executor.busy = {0}
         shop.round()
-        # One batch was found: the other mover copies it first, and only then goes on scanning.
-        assert [order.kind for order, _ in shop.executor.held] == [WorkKind.COPY, WorkKind.SCAN]
+        while shop.executor.held:
+            assert WorkKind.SCAN not in kinds(run), "another mover would list the folder anew"
+            await shop.executor.finish()
+            shop.round()
+        assert not run.is_finished()
+        shop.executor.busy = set()
+        shop.round()
+        assert kinds(run) == [WorkKind.SCAN]
         await shop.until_done(run)
 
     asyncio.run(work())
-    assert len(files_of(shop, 2)) == 16

@@ -61,7 +61,8 @@ class PosixStorage(StorageHandler):
 
     With `own_durability` False `make_durable` does nothing: for storages whose content need not
     survive a power loss, or where somebody else sees to it. With `native` the inner loops in C are
-    used as far as there are any.
+    used as far as there are any. Names of folders too big for memory are kept in
+    `temporary_folder` while they are listed; None: in the system's for such files.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class PosixStorage(StorageHandler):
         *,
         own_durability: bool = True,
         native: bool = True,
+        temporary_folder: str | None = None,
     ) -> None:
         self.reference = reference
+        self.temporary_folder = temporary_folder
         self.lists_natively = native and can_list
         self.copies_natively = native and can_copy
         self.capabilities = _CAPABILITIES

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from longshore.domain.entry import Entry
 from longshore.native import loops
+from longshore.storage.backends.posix_listing import listed
 from longshore.storage.bulk import Compared, FolderComparer
 
 if TYPE_CHECKING:
@@ -40,11 +41,11 @@ class PosixFolderComparer(FolderComparer):
         )
         if trouble is not None:
             others += self._alone(*trouble)
-        return Compared(files, size, names, entries, digest, others, last, len(self._names) > 0)
+        return Compared(files, size, names, entries, digest, others, last, bool(self._names))
 
     def _alone(self, name: bytes, stands: bool) -> list[tuple[Entry, Entry | None]]:
         """A name that the loops could not look at; the ordinary way says what is wrong with it."""
-        entry = self._source.listed(name)
+        entry = listed(self._source, name)
         if entry is None:
             return []
-        return [(entry, self._other.listed(name) if stands else None)]
+        return [(entry, listed(self._other, name) if stands else None)]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import sys
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from longshore.domain import paths
 from longshore.domain.entry import Entry, EntryKind
-from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
-from longshore.native import loops
-from longshore.storage.backends import posix_attributes
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError
+from longshore.storage.backends import posix_attributes, posix_listing
 from longshore.storage.backends.posix_bulk import PosixBulkCopier
 from longshore.storage.backends.posix_compare import PosixFolderComparer
 from longshore.storage.backends.posix_files import (
@@ -22,12 +21,7 @@ from longshore.storage.backends.posix_files import (
     PosixStagedLink,
     PosixStagedSymlink,
 )
-from longshore.storage.backends.posix_metadata import (
-    Target,
-    apply_metadata,
-    entry_from_stat,
-    unreadable_entry,
-)
+from longshore.storage.backends.posix_metadata import Target, apply_metadata, entry_at
 from longshore.storage.backends.posix_names import (
     check_name,
     check_temporary_name,
@@ -44,14 +38,9 @@ from longshore.storage.handler import (
 )
 
 if TYPE_CHECKING:
+    from longshore.native import loops
     from longshore.storage.backends.posix import PosixStorage
     from longshore.storage.bulk import BulkCopier, FolderComparer
-
-_ENCODING: Final = sys.getfilesystemencoding()
-_ENCODING_ERRORS: Final = sys.getfilesystemencodeerrors()
-
-LOOKED_AT_ONCE: Final = 256
-"""Entries that the native loop makes ready: enough that a call costs nothing, few in memory."""
 
 # A named pipe without a writer must not hold the mover up, a terminal must not take it over.
 _READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -75,26 +64,14 @@ class PosixFolder(Folder):
     # Looking
 
     def entries(self, *, after: bytes = b"") -> Iterator[Entry]:
-        # Only the names are held: with a million of them the metadata would be ten times as much.
         if self._storage.lists_natively:
-            yield from self._entries_natively(after)
-            return
-        for name in self._names():
-            if name > after and not name.startswith(TEMPORARY_PREFIX):
-                try:
-                    found = os.lstat(name, dir_fd=self._descriptor)
-                except OSError:
-                    entry = self.listed(name)
-                else:
-                    is_link = stat.S_ISLNK(found.st_mode)
-                    entry = self.listed(name) if is_link else entry_from_stat(name, found)
-                if entry is not None:
-                    yield entry
+            return posix_listing.entries_natively(self, self._names_natively(after))
+        return posix_listing.entries(self, after, self._storage.temporary_folder)
 
     def stat(self, name: bytes) -> Entry:
         check_name(name, "look at")
         try:
-            return self._entry(name)
+            return entry_at(self._descriptor, name)
         except OSError as error:
             raise self.refusal(error, "look at", name) from error
 
@@ -120,7 +97,8 @@ class PosixFolder(Folder):
             raise self.refusal(error, "read attributes of", name) from error
 
     def staged_names(self) -> list[bytes]:
-        return [name for name in self._names() if name.startswith(TEMPORARY_PREFIX)]
+        found = chain.from_iterable(posix_listing.names(self))
+        return sorted(name for name in found if name.startswith(TEMPORARY_PREFIX))
 
     def bulk_copier(self, target: Folder) -> BulkCopier | None:
         if not (isinstance(target, PosixFolder) and self._may_copy_natively(target)):
@@ -131,13 +109,13 @@ class PosixFolder(Folder):
     def comparer(self, other: Folder, *, after: bytes, resolution: int) -> FolderComparer | None:
         if not (isinstance(other, PosixFolder) and self._storage.copies_natively):
             return None
+        theirs = other._names_natively(after)
         try:
-            theirs = loops.Listing(other.descriptor, after, TEMPORARY_PREFIX)
-        except OSError:  # what is wrong with it is told when it is listed alone
+            if not theirs:
+                return None
+        except StorageError:  # what is wrong with it is told when it is listed alone
             return None
-        if not len(theirs):
-            return None
-        return PosixFolderComparer(self, self.names_natively(after), other, theirs, resolution)
+        return PosixFolderComparer(self, self._names_natively(after), other, theirs, resolution)
 
     # Changing
 
@@ -256,25 +234,6 @@ class PosixFolder(Folder):
         """The held folder; -1 once closed."""
         return self._descriptor
 
-    def names_natively(self, after: bytes) -> loops.Listing:
-        """The names of this folder greater than `after`, in the native loops."""
-        try:
-            return loops.Listing(self._descriptor, after, TEMPORARY_PREFIX)
-        except OSError as error:
-            raise self.refusal(error, "list", b"") from error
-
-    def listed(self, name: bytes) -> Entry | None:
-        """The entry for a name in a listing; None when it vanished since."""
-        try:
-            return self._entry(name)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            refusal = self.refusal(error, "list", name)
-            if isinstance(refusal, StorageUnavailable) or error.errno == errno.EBADF:
-                raise refusal from error
-            return unreadable_entry(name)
-
     def hands_down_access_lists(self) -> bool:
         """Whether files that are made here get an access list that nobody asked for."""
         if self._hands_down is None:
@@ -290,31 +249,8 @@ class PosixFolder(Folder):
         both = self._storage.copies_natively and target._storage.copies_natively
         return both and not target.hands_down_access_lists()
 
-    def _entries_natively(self, after: bytes) -> Iterator[Entry]:
-        listing = self.names_natively(after)
-        while len(listing):
-            entries, name = listing.take(self._descriptor, LOOKED_AT_ONCE)
-            yield from entries
-            if name is not None:
-                entry = self.listed(name)
-                if entry is not None:
-                    yield entry
-
-    def _names(self) -> list[bytes]:
-        try:
-            # One name at a time: a list of them all as text would double the memory.
-            with os.scandir(self._descriptor) as found:
-                names = [entry.name.encode(_ENCODING, _ENCODING_ERRORS) for entry in found]
-        except OSError as error:
-            raise self.refusal(error, "list", b"") from error
-        names.sort()
-        return names
-
-    def _entry(self, name: bytes) -> Entry:
-        found = os.lstat(name, dir_fd=self._descriptor)
-        if stat.S_ISLNK(found.st_mode):
-            return entry_from_stat(name, found, os.readlink(name, dir_fd=self._descriptor))
-        return entry_from_stat(name, found)
+    def _names_natively(self, after: bytes) -> loops.Listing:
+        return posix_listing.names_natively(self, after, self._storage.temporary_folder)
 
     def _open_refusal(self, error: OSError, name: bytes) -> StorageError:
         try:

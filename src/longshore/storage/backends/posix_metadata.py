@@ -48,6 +48,14 @@ def entry_from_stat(name: bytes, found: os.stat_result, link_target: bytes = b""
     )
 
 
+def entry_at(folder: int, name: bytes) -> Entry:
+    """The entry of a name in the opened folder; a symbolic link itself."""
+    found = os.lstat(name, dir_fd=folder)
+    if stat.S_ISLNK(found.st_mode):
+        return entry_from_stat(name, found, os.readlink(name, dir_fd=folder))
+    return entry_from_stat(name, found)
+
+
 def unreadable_entry(name: bytes) -> Entry:
     """The entry for a name that is there but tells nothing."""
     return Entry(name, EntryKind.SPECIAL, 0, 0, 0, 0, 0, 0, 0)
