@@ -18,7 +18,8 @@ from longshore.database.tables import tasks
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
-from longshore.engine.recording import FolderIds, Recorder
+from longshore.engine.folder_ids import FolderIds
+from longshore.engine.recording import Recorder
 from longshore.pipeline.messages import CopyReply
 
 FILES = 1000

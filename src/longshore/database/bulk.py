@@ -1,13 +1,13 @@
 """Many rows at once: columns of values instead of a statement and a dict for every row.
 
 Recording a file writes two rows, so what a row costs above the database itself decides how many
-files a second the controller keeps up with. SQLite gets the rows of a statement one by one, bound
-by its driver; PostgreSQL gets each column as one array.
+files a second the controller keeps up with. SQLite gets some rows with each statement, which its
+driver binds; PostgreSQL gets each column as one array.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any
 
@@ -15,6 +15,9 @@ from sqlalchemy import Connection, LargeBinary, Table
 from sqlalchemy.dialects import postgresql
 
 GIVEN_ROWS_MAXIMUM = 250  # rows of one lookup; SQLite takes 32,766 parameters, some builds only 999
+
+STATEMENT_ROWS = 25  # inserted by one statement of SQLite; more of them gained little
+EVEN_ROWS_MINIMUM = 50  # below, a statement of its own costs more than binding what is the same
 
 Columns = Mapping[str, Sequence[Any]]
 """Values by the name of their column; all of the same length, which is not 0."""
@@ -31,21 +34,30 @@ def insert(
     columns: Columns,
     *,
     fixed: Mapping[str, int | bool] | None = None,
+    even: Collection[str] = (),
     conflict: str = "",
 ) -> None:
     """Insert a row for each place of the columns, all with the fixed values besides.
 
-    Columns that hold nothing but null are left out. `conflict` is an ON CONFLICT clause, as both
-    databases understand it. With one, no two of the rows may mean the same place: PostgreSQL
-    refuses to write a row twice in a statement.
+    Columns that hold nothing but null are left out. Of `even` ones, which are of numbers and mostly
+    hold a single one, that stands in the statement: no row has to bring it. `conflict` is an ON
+    CONFLICT clause, as both databases understand it. With one, no two of the rows may mean the same
+    place: PostgreSQL refuses to write a row twice in a statement.
     """
     kept = {name: column for name, column in columns.items() if not _is_empty(column)}
     literals = {name: _literal(value) for name, value in (fixed or {}).items()}
+    if len(next(iter(columns.values()))) >= EVEN_ROWS_MINIMUM:
+        for name in even:
+            column = columns[name]
+            if column.count(column[0]) == len(column):
+                literals[name] = _literal(kept.pop(name)[0])
     names = ", ".join((*kept, *literals))
     if connection.dialect.name == "sqlite":
-        places = ", ".join((*repeat("?", len(kept)), *literals.values()))
-        statement = f"INSERT INTO {table.name} ({names}) VALUES ({places}) {conflict}"
-        connection.exec_driver_sql(statement, _rows(table, kept))
+        row = f"({', '.join((*repeat('?', len(kept)), *literals.values()))})"
+        for rows, parameters in _statements(table, kept):
+            values = ", ".join(repeat(row, rows))
+            statement = f"INSERT INTO {table.name} ({names}) VALUES {values} {conflict}"
+            connection.exec_driver_sql(statement, parameters)
         return
     chosen = ", ".join((*(f"given.{name}" for name in kept), *literals.values()))
     given = _arrays(table, _own_types(kept))
@@ -92,20 +104,43 @@ def look_up(
         statement = (
             f"SELECT {chosen} FROM {source} CROSS JOIN {table.name} AS found WHERE {condition}"
         )
-        for row in connection.exec_driver_sql(statement, parameters):
-            yield tuple(row)
+        result = connection.exec_driver_sql(statement, parameters)
+        # The rows of the driver itself: a third of the time, and nobody asks for their names.
+        rows = result.cursor.fetchall() if result.cursor is not None else []
+        result.close()
+        yield from rows
 
 
 # ------------------------------------------------------------------------------- inside
 
 
+def _statements(table: Table, columns: Columns) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
+    """(rows of a statement, parameters of each time that it is carried out): all rows in order."""
+    bound = _bound(table, columns)
+    width, length = len(bound), len(bound[0])
+    flat: list[Any] = [None] * (width * length)
+    for place, column in enumerate(bound):
+        flat[place::width] = column
+    alone = length % STATEMENT_ROWS
+    for rows, first, last in ((STATEMENT_ROWS, 0, length - alone), (1, length - alone, length)):
+        if last > first:
+            step = rows * width
+            yield (
+                rows,
+                [tuple(flat[i : i + step]) for i in range(first * width, last * width, step)],
+            )
+
+
 def _rows(table: Table, columns: Columns) -> list[tuple[Any, ...]]:
+    return list(zip(*_bound(table, columns), strict=True))
+
+
+def _bound(table: Table, columns: Columns) -> list[Sequence[Any]]:
     # The driver of SQLite asks for an adapter of every `bytes`, but binds a bytearray at once.
-    bound = [
+    return [
         _as_bytearrays(column) if isinstance(table.c[name].type, LargeBinary) else column
         for name, column in columns.items()
     ]
-    return list(zip(*bound, strict=True))
 
 
 def _as_bytearrays(column: Sequence[Any]) -> Sequence[Any]:

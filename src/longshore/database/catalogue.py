@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,8 +95,8 @@ def put(
     connection: Connection, root_id: int, parent_id: int, entries: Sequence[Entry]
 ) -> dict[bytes, int]:
     """Make or update the nodes of one folder; their ids by name."""
-    ids = node_rows.put_all(connection, [Siblings(root_id, parent_id, entries)])
-    return {name: node_id for (_, name), node_id in ids.items()}
+    (ids,) = node_rows.put_all(connection, [Siblings(root_id, parent_id, entries)])
+    return {entry.name: node_id for entry, node_id in zip(entries, ids, strict=True)}
 
 
 # --------------------------------------------------------------------------------- copies
@@ -108,9 +108,23 @@ def path_key(path: bytes) -> int:
     The upper half is the folder's hash, the lower half the name's, so that the copies of a folder
     share a few pages of the index however big the catalogue is.
     """
-    folder, _, name = path.rpartition(b"/")
-    unsigned = xxhash.xxh32_intdigest(folder) << 32 | xxhash.xxh32_intdigest(name)
-    return unsigned - (1 << 64) if unsigned >= 1 << 63 else unsigned
+    (key,) = path_keys((path,))
+    return key
+
+
+def path_keys(paths: Iterable[bytes]) -> list[int]:
+    """The keys of many paths: those of one folder mostly come one behind the other."""
+    digest = xxhash.xxh32_intdigest
+    known, upper = None, 0
+    keys = []
+    for path in paths:
+        folder, _, name = path.rpartition(b"/")
+        if folder != known:
+            known, upper = folder, digest(folder) << 32
+            if upper >= 1 << 63:
+                upper -= 1 << 64
+        keys.append(upper | digest(name))
+    return keys
 
 
 def put_copies(connection: Connection, rows: Sequence[dict[str, object]]) -> None:
@@ -160,7 +174,7 @@ def _insert(
         "execution_id": execution_id,
         "live": True,
     }
-    keys = [path_key(path) for path in columns["path"]]
+    keys = path_keys(columns["path"])
     bulk.insert(connection, copies, {**columns, "path_key": keys}, fixed=fixed, conflict=conflict)
 
 
@@ -203,7 +217,7 @@ def end_copies_at(
         connection.execute(
             update(copies)
             .where(
-                copies.c.path_key.in_([path_key(path) for path in paths]),
+                copies.c.path_key.in_(path_keys(paths)),
                 copies.c.storage_id == storage.id,
                 copies.c.storage_kind == storage.kind.value,
                 copies.c.path.in_(paths),
@@ -234,7 +248,7 @@ def unkept_at(
 ) -> dict[bytes, tuple[int, bytes]]:
     """(size, what they do not bear of their originals) of the live copies at the paths, by path."""
     query = select(copies.c.path, copies.c.size, copies.c.lost).where(
-        copies.c.path_key.in_([path_key(path) for path in paths]),
+        copies.c.path_key.in_(path_keys(paths)),
         copies.c.storage_id == storage.id,
         copies.c.storage_kind == storage.kind.value,
         copies.c.live,
@@ -342,7 +356,7 @@ def hashes_at(
 ) -> dict[bytes, bytes]:
     """The XXH3-128 on record of the live copies at the paths of the storage, by path."""
     query = select(copies.c.path, copies.c.xxh3_128).where(
-        copies.c.path_key.in_([path_key(path) for path in paths]),
+        copies.c.path_key.in_(path_keys(paths)),
         copies.c.storage_id == storage.id,
         copies.c.storage_kind == storage.kind.value,
         copies.c.live,
@@ -388,7 +402,7 @@ def files_at(
 ) -> dict[bytes, int]:
     """The files whose live copies lie at the paths of the storage, by path."""
     query = select(copies.c.path, copies.c.file_id).where(
-        copies.c.path_key.in_([path_key(path) for path in paths]),
+        copies.c.path_key.in_(path_keys(paths)),
         copies.c.storage_id == storage.id,
         copies.c.storage_kind == storage.kind.value,
         copies.c.live,

@@ -110,8 +110,10 @@ def _row(item: WorkItem) -> dict[str, object]:
 
 def remove_work(connection: Connection, work_id: int) -> bool:
     """Take an item out; False when it is not there any more, because its outcome is recorded."""
-    removed = connection.execute(delete(work).where(work.c.id == work_id))
-    return removed.rowcount == 1
+    return connection.execute(_REMOVE, {"of_item": work_id}).rowcount == 1
+
+
+_REMOVE = delete(work).where(work.c.id == bindparam("of_item"))
 
 
 def replace_work(connection: Connection, item: WorkItem) -> bool:

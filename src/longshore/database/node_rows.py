@@ -6,9 +6,10 @@ tree as they shall be are not written, so that looking at unchanged files change
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import repeat
 from typing import Any
 
 from sqlalchemy import Connection
@@ -45,43 +46,29 @@ _WRITTEN = (
     "kind", "size", "mode", "uid", "gid", "mtime_ns", "atime_ns", "ctime_ns", "link_target",
     "state",
 )  # fmt: skip
-_Values = tuple[int, int, int, int, int, int, int, int, bytes | None, int]
+_EVEN = ("kind", "mode", "uid", "gid", "state")
+"""Columns that mostly hold one value for all files of a batch."""
+
+_Row = tuple[Any, ...]
+"""Of the tree: parent, name, id, and what is written."""
 
 _WITHIN = (
     "found.parent_id = given.parent_id AND found.name >= given.first AND found.name <= given.last"
 )
 _LIVE = NodeState.LIVE.value
-_UNKNOWN_FOLDER: _Values = (
-    EntryKind.FOLDER.value, 0, 0o40755, 0, 0, 0, 0, 0, None, _LIVE,
-)  # fmt: skip
 
 
-def put_all(connection: Connection, groups: Sequence[Siblings]) -> dict[Key, int]:
-    """Make or update the nodes of these entries; their ids by parent and name.
+def put_all(connection: Connection, groups: Sequence[Siblings]) -> list[list[int]]:
+    """Make or update the nodes of these entries; the ids of each group's, in their order.
 
     Of entries with the same name in one folder the last one counts.
     """
-    wanted: dict[Key, tuple[int, _Values]] = {}
-    for group in groups:
-        root_id, parent_id = group.root_id, group.parent_id
-        for entry in group.entries:
-            wanted[parent_id, entry.name] = (root_id, _values(entry))
-    if not wanted:
-        return {}
-    known = _known(connection, groups)
-    ids: dict[Key, int] = {}
-    changed: list[tuple[int, _Values]] = []
-    missing: list[Key] = []
-    for key, (_, values) in wanted.items():
-        present = known.get(key)
-        if present is None:
-            missing.append(key)
-            continue
-        ids[key] = present[0]
-        if present[1] != values:
-            changed.append((present[0], values))
-    _update(connection, changed)
-    return ids | _make(connection, missing, wanted)
+    putting = _Putting(_known(connection, groups))
+    placed = [putting.place(group) for group in groups]
+    _update(connection, putting.changed)
+    first = _make(connection, putting)
+    # What is new has its place among the new ones instead of an id so far: the first is -1.
+    return [[node_id if node_id >= 0 else first - 1 - node_id for node_id in ids] for ids in placed]
 
 
 def folders(connection: Connection, root_ids: Sequence[int], keys: Sequence[Key]) -> list[int]:
@@ -95,64 +82,129 @@ def folders(connection: Connection, root_ids: Sequence[int], keys: Sequence[Key]
     }
     condition = "found.parent_id = given.parent_id AND found.name = given.name"
     rows = bulk.look_up(connection, nodes, ("parent_id", "name", "id"), given, condition)
-    ids = {(parent_id, bytes(name)): node_id for parent_id, name, node_id in rows}
-    wanted = {key: (root_id, _UNKNOWN_FOLDER) for root_id, key in zip(root_ids, keys, strict=True)}
-    ids |= _make(connection, [key for key in wanted if key not in ids], wanted)
+    ids = {(parent_id, name): node_id for parent_id, name, node_id in rows}
+    missing = {key: root_id for root_id, key in zip(root_ids, keys, strict=True) if key not in ids}
+    putting = _Putting({})
+    for (parent_id, name), root_id in missing.items():
+        unknown = Entry(name, EntryKind.FOLDER, 0, 0o40755, 0, 0, 0, 0, 0)
+        putting.place(Siblings(root_id, parent_id, [unknown]))
+    first = _make(connection, putting)
+    ids |= dict(zip(missing, range(first, first + len(missing)), strict=True))
     return [ids[key] for key in keys]
 
 
-def _values(entry: Entry) -> _Values:
+@dataclass(slots=True)
+class _Putting:
+    """What has to be written: nodes that are not in the tree, and those that are not as there."""
+
+    known: dict[int, dict[bytes, _Row]]  # by parent and name
+    root_ids: list[int] = field(default_factory=list)  # of the new ones, as the next two
+    parent_ids: list[int] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    changed: dict[int, Entry] = field(default_factory=dict)  # by id
+    _placed: dict[int, dict[bytes, int]] = field(default_factory=dict)  # new, by parent and name
+
+    def place(self, group: Siblings) -> list[int]:
+        """The ids of the group's entries; of new ones minus their number among all new ones."""
+        known, names = self.known.get(group.parent_id), [entry.name for entry in group.entries]
+        placed = self._placed.get(group.parent_id)
+        first = len(self.entries) + 1
+        ids = list(range(-first, -first - len(names), -1))
+        new = dict(zip(names, ids, strict=True))
+        if known is not None or placed is not None or len(new) < len(names):
+            return self._place_each(group, known or {})
+        self._placed[group.parent_id] = new
+        self._add(group, group.entries)
+        return ids
+
+    def _place_each(self, group: Siblings, known: dict[bytes, _Row]) -> list[int]:
+        placed = self._placed.setdefault(group.parent_id, {})
+        ids = []
+        for entry in group.entries:
+            row = known.get(entry.name)
+            if row is not None:
+                node_id = row[2]
+                if row[3:] != _values(entry):
+                    self.changed[node_id] = entry
+                elif node_id in self.changed:
+                    del self.changed[node_id]  # an earlier entry of this name was another
+            elif entry.name in placed:
+                node_id = placed[entry.name]
+                self.entries[-node_id - 1] = entry
+            else:
+                self._add(group, (entry,))
+                node_id = placed[entry.name] = -len(self.entries)
+            ids.append(node_id)
+        return ids
+
+    def _add(self, group: Siblings, entries: Sequence[Entry]) -> None:
+        self.entries += entries
+        self.root_ids += repeat(group.root_id, len(entries))
+        self.parent_ids += repeat(group.parent_id, len(entries))
+
+
+def _values(entry: Entry) -> _Row:
     return (
-        int(entry.kind), entry.size, entry.mode, entry.uid, entry.gid, entry.mtime_ns,
-        entry.atime_ns, entry.ctime_ns, entry.link_target or None, _LIVE,
+        entry.kind, entry.size, entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.atime_ns,
+        entry.ctime_ns, entry.link_target or None, _LIVE,
     )  # fmt: skip
 
 
-def _known(connection: Connection, groups: Sequence[Siblings]) -> dict[Key, tuple[int, _Values]]:
-    """What the tree has between the first and the last name of each group: id and values."""
+def _columns(entries: Sequence[Entry]) -> dict[str, list[Any]]:
+    return {
+        "kind": [int(entry.kind) for entry in entries],
+        "size": [entry.size for entry in entries],
+        "mode": [entry.mode for entry in entries],
+        "uid": [entry.uid for entry in entries],
+        "gid": [entry.gid for entry in entries],
+        "mtime_ns": [entry.mtime_ns for entry in entries],
+        "atime_ns": [entry.atime_ns for entry in entries],
+        "ctime_ns": [entry.ctime_ns for entry in entries],
+        "link_target": [entry.link_target or None for entry in entries],
+        "state": [_LIVE] * len(entries),
+    }
+
+
+def _known(connection: Connection, groups: Sequence[Siblings]) -> dict[int, dict[bytes, _Row]]:
+    """What the tree has between the first and the last name of each group, by parent and name."""
     groups = [group for group in groups if group.entries]
+    if not groups:
+        return {}
     names = [[entry.name for entry in group.entries] for group in groups]
     given: Given = {
         "parent_id": ("parent_id", [group.parent_id for group in groups]),
         "first": ("name", [min(each) for each in names]),
         "last": ("name", [max(each) for each in names]),
     }
+    known: dict[int, dict[bytes, _Row]] = {}
     rows = bulk.look_up(connection, nodes, ("parent_id", "name", "id", *_WRITTEN), given, _WITHIN)
-    return {
-        (parent_id, bytes(name)): (
-            node_id,
-            (*values[:-2], None if values[-2] is None else bytes(values[-2]), values[-1]),
-        )
-        for parent_id, name, node_id, *values in rows
-    }
+    parent_id, inside = None, {}
+    for row in rows:
+        if row[0] != parent_id:
+            parent_id = row[0]
+            inside = known.setdefault(parent_id, {})
+        inside[row[1]] = row
+    return known
 
 
-def _update(connection: Connection, changed: Sequence[tuple[int, _Values]]) -> None:
+def _update(connection: Connection, changed: Mapping[int, Entry]) -> None:
     if changed:
-        columns = dict(
-            zip(_WRITTEN, zip(*(values for _, values in changed), strict=True), strict=True)
-        )
-        bulk.update(connection, nodes, "id", {"id": [node_id for node_id, _ in changed], **columns})
+        columns = {"id": list(changed), **_columns(list(changed.values()))}
+        bulk.update(connection, nodes, "id", columns)
 
 
-def _make(
-    connection: Connection, keys: Sequence[Key], wanted: dict[Key, tuple[int, _Values]]
-) -> dict[Key, int]:
-    """Insert the nodes; their ids."""
-    if not keys:
-        return {}
-    first = identifiers.reserve(connection, NODE_IDS, len(keys))
-    ids = range(first, first + len(keys))
-    chosen = [wanted[key] for key in keys]
-    places = {
-        "id": ids,
-        "root_id": [root_id for root_id, _ in chosen],
-        "parent_id": [parent_id for parent_id, _ in keys],
-        "name": [name for _, name in keys],
+def _make(connection: Connection, putting: _Putting) -> int:
+    """Insert the new nodes; the id of the first."""
+    entries = putting.entries
+    if not entries:
+        return 0
+    first = identifiers.reserve(connection, NODE_IDS, len(entries))
+    columns = {
+        "id": range(first, first + len(entries)),
+        "root_id": putting.root_ids,
+        "parent_id": putting.parent_ids,
+        "name": [entry.name for entry in entries],
+        **_columns(entries),
     }
-    bulk.insert(connection, nodes, {**places, **_columns([values for _, values in chosen])})
-    return dict(zip(keys, ids, strict=True))
-
-
-def _columns(rows: Sequence[_Values]) -> dict[str, tuple[Any, ...]]:
-    return dict(zip(_WRITTEN, zip(*rows, strict=True), strict=True))
+    bulk.insert(connection, nodes, columns, even=_EVEN)
+    return first

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from itertools import pairwise, repeat
+from itertools import repeat
 
 import msgspec
 from sqlalchemy import Connection
@@ -85,7 +85,7 @@ def put_records(
     belongs into the gap comes later, as a block of its own, and the numbers stay in order.
     """
     places = [record.place for record in records]
-    if any(one > next_one for one, next_one in pairwise(places)):
+    if places != sorted(places):
         order = sorted(range(len(places)), key=places.__getitem__)
         records = [records[i] for i in order]
         file_ids = [file_ids[i] for i in order]
@@ -100,7 +100,7 @@ def put_records(
                 files=end - start,
                 format=Format.RECORDS,
                 payload=_encoder.encode(records[start:end]),
-                outcomes=_counted([record.outcome for record in records[start:end]]),
+                outcomes=count_outcomes(records[start:end]),
                 names=_names(records[start:end]),
                 checksum_kind=checksum_kind,
                 file_ids=pack_ids(file_ids[start:end]),
@@ -206,9 +206,13 @@ def _runs(places: Sequence[int]) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _counted(outcomes: list[Outcome]) -> dict[Outcome, int]:
-    """How many there are of each. Mostly all are the same, and counting is quicker than hashing."""
+def count_outcomes(records: Sequence[Record]) -> dict[Outcome, int]:
+    """How many records there are of each outcome.
+
+    Mostly all have the same, and counting is quicker than hashing.
+    """
     counted: dict[Outcome, int] = {}
+    outcomes = [record.outcome for record in records]
     while outcomes:
         first = outcomes[0]
         counted[first] = outcomes.count(first)
@@ -221,11 +225,13 @@ def _counted(outcomes: list[Outcome]) -> dict[Outcome, int]:
 def _names(records: Sequence[Record]) -> dict[bytes, tuple[bytes, bytes]]:
     """The first and the last name in each folder."""
     inside: dict[bytes, list[bytes]] = {}
+    folder = records[0].folder
+    names = inside.setdefault(folder, [])
     for record in records:
-        found = inside.get(record.folder)
-        if found is None:
-            found = inside[record.folder] = []
-        found.append(record.entry.name)
+        if record.folder != folder:
+            folder = record.folder
+            names = inside.setdefault(folder, [])
+        names.append(record.entry.name)
     return {folder: (min(names), max(names)) for folder, names in inside.items()}
 
 

@@ -16,7 +16,7 @@ from longshore.config import Config
 from longshore.database import leases
 from longshore.database.connection import Database, looking, writing
 from longshore.database.leases import Lease, LeaseLost
-from longshore.engine.recording import FolderIds
+from longshore.engine.folder_ids import FolderIds
 from longshore.engine.run import Run
 from longshore.hooks import NO_HOOKS, Hooks
 

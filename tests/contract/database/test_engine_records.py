@@ -242,9 +242,42 @@ def test_nodes_of_many_folders_are_put_at_once(database: Database) -> None:
             select(nodes.c.name, func.count()).where(nodes.c.size == 9).group_by(nodes.c.name)
         ).all()
     assert again == above
-    assert len(set(first.values())) == 2 * number
-    assert all(second[folder, b"a"] == first[folder, b"a"] for folder in above)
+    assert len({node_id for ids in first for node_id in ids}) == 2 * number
+    assert [ids[0] for ids in second] == [ids[1] for ids in first]
     assert [(bytes(name), count) for name, count in sizes] == [(b"a", number)]
+
+
+def test_of_entries_with_one_name_the_last_one_counts(database: Database) -> None:
+    """In one group or in several of one folder, whether the catalogue knows the name or not."""
+    with writing(database.journal) as connection:
+        root = catalogue.create_root(connection, "root")
+        for size in (5, 7):
+            twice = Siblings(root, root, [entry(b"a", 1), entry(b"b"), entry(b"a", size)])
+            once = Siblings(root, root, [entry(b"b", 6), entry(b"c", size)])
+            ids = node_rows.put_all(connection, [twice, once, Siblings(root, root, [])])
+            assert ids[0][0] == ids[0][2]
+            assert ids[0][1] == ids[1][0]
+            query = select(nodes.c.id, nodes.c.size).where(nodes.c.parent_id == root)
+            sizes = {row.id: row.size for row in connection.execute(query)}
+            assert sizes == {ids[0][0]: size, ids[0][1]: 6, ids[1][1]: size}
+
+
+def test_a_large_batch_of_even_values_is_written_as_it_is(database: Database) -> None:
+    number = bulk.EVEN_ROWS_MINIMUM + 1
+    with writing(database.journal) as connection:
+        root = catalogue.create_root(connection, "root")
+        even = [entry(b"even%04d" % each) for each in range(number)]
+        odd = [entry(b"odd%04d" % each) for each in range(number)]
+        odd[7] = Entry(b"odd0007", EntryKind.SYMLINK, 3, 0o120777, 9, 8, 5, 6, 7)
+        put = catalogue.put(connection, root, root, even) | catalogue.put(
+            connection, root, root, odd
+        )
+        columns = (nodes.c.name, nodes.c.kind, nodes.c.mode, nodes.c.uid, nodes.c.gid)
+        rows = connection.execute(select(*columns).where(nodes.c.parent_id == root)).all()
+    assert len(put) == len(rows) == 2 * number
+    for name, *values in rows:
+        usual = [1, 0o100644, 0, 0]
+        assert values == ([3, 0o120777, 9, 8] if bytes(name) == b"odd0007" else usual)
 
 
 def test_copy_that_another_file_has_overwritten_is_dead(database: Database) -> None:
