@@ -26,7 +26,6 @@ from longshore.database.recorded_files import (
     Place,
     RecordedFile,
     files_of,
-    with_outcomes,
 )
 from longshore.database.sieve import FILTERABLES, Given, Sieve
 from longshore.database.tables import copies
@@ -122,7 +121,7 @@ def find(engine: Engine, execution_id: int, file_id: int) -> RecordedFile | None
 def _wanted_of(
     connection: Connection, block: Block, wanted: Search, let_through: Sieve | None
 ) -> Sequence[RecordedFile]:
-    files = with_outcomes(files_of(block), wanted.outcomes)
+    files: Sequence[RecordedFile] = files_of(block, wanted.outcomes)
     if wanted.parent_id is not None:
         files = _children(connection, files, wanted)
     return files if let_through is None or not files else let_through.passing(files)

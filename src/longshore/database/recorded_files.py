@@ -6,7 +6,7 @@ for by the last number, so nobody holds a transaction open.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -44,14 +44,21 @@ class RecordedFile(msgspec.Struct, frozen=True, gc=False):
     checksum_kind: str | None
 
 
-def files_of(block: Block) -> list[RecordedFile]:
-    """The files of a block."""
-    kind = block.checksum_kind
+def files_of(block: Block, outcomes: Outcomes = None) -> list[RecordedFile]:
+    """The files of a block that have one of the outcomes."""
+    kind, records, file_ids = block.checksum_kind, records_of(block), file_ids_of(block)
+    places: Iterable[int] = range(block.files)
+    if outcomes is not None:
+        wanted = tuple(outcomes)  # of a few, comparing is quicker than hashing
+        places = [place for place in places if records[place].outcome in wanted]
     return [
-        RecordedFile(number, record, file_id, kind if record.checksum else None)
-        for number, (record, file_id) in enumerate(
-            zip(records_of(block), file_ids_of(block), strict=True), start=block.first_number
+        RecordedFile(
+            block.first_number + place,
+            records[place],
+            file_ids[place],
+            kind if records[place].checksum else None,
         )
+        for place in places
     ]
 
 
@@ -75,16 +82,8 @@ def files_after(
             break
         behind = blocks[-1].first_number
         for block in blocks:
-            files = files_of(block)[max(0, number + 1 - block.first_number) :]
-            found += with_outcomes(files, outcomes)
+            found += [each for each in files_of(block, outcomes) if each.number > number]
     return found[:limit]
-
-
-def with_outcomes(files: Sequence[RecordedFile], outcomes: Outcomes) -> Sequence[RecordedFile]:
-    """Those of the files that have one of the outcomes."""
-    if outcomes is None:
-        return files
-    return [each for each in files if each.record.outcome in outcomes]
 
 
 def next_blocks(
@@ -134,7 +133,7 @@ def files_in(
     behind = -1
     while blocks := next_blocks(connection, execution_id, behind, outcomes=outcomes, places=places):
         for block in blocks:
-            yield from with_outcomes(files_of(block), outcomes)
+            yield from files_of(block, outcomes)
         behind = blocks[-1].first_number
 
 

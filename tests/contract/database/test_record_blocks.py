@@ -175,11 +175,7 @@ def test_the_header_tables_know_where_an_offset_is(
             blocks = recorded_files.next_blocks(
                 connection, EXECUTION, behind, outcomes=outcomes, files=skip + 1
             )
-            files = [
-                file
-                for block in blocks
-                for file in recorded_files.with_outcomes(recorded_files.files_of(block), outcomes)
-            ]
+            files = [file for block in blocks for file in recorded_files.files_of(block, outcomes)]
             assert files[skip].record == wanted[offset]
 
 
