@@ -61,8 +61,8 @@ class Recorder:
         if not records:
             return Counters()
         records = self._judged(connection, records)
+        file_ids = self.catalogue(connection, records)
         counted = record_blocks.count_outcomes(records)
-        file_ids = self._catalogue(connection, records, counted)
         if not counted.keys().isdisjoint(_STATES):
             self._record_erased(connection, records, file_ids)
         if whole and len({record.source for record in records}) == 1:
@@ -80,11 +80,7 @@ class Recorder:
 
     def catalogue(self, connection: Connection, records: Sequence[Record]) -> list[int | None]:
         """Catalogue the files and their copies; the id of each record's file, where it has one."""
-        return self._catalogue(connection, records, record_blocks.count_outcomes(records))
-
-    def _catalogue(
-        self, connection: Connection, records: Sequence[Record], counted: Mapping[Outcome, int]
-    ) -> list[int | None]:
+        counted = record_blocks.count_outcomes(records)
         cataloguing = Cataloguing(self.plan, self.folder_ids)
         groups = by_folder(records)
         file_ids = cataloguing.file_ids(
