@@ -103,7 +103,9 @@ class Config:
         check=_check_segment_bytes,
     )
     verify_by_reading_back: bool = _setting(
-        True, "Read every written file back and compare its checksum before publishing it."
+        True,
+        "Read every written file back and compare its checksum before publishing it. A move, which "
+        "deletes its sources, always does so.",
     )
     verify_from_medium: bool = _setting(
         False,

@@ -121,7 +121,8 @@ def admit(
         ],
         conflict=_conflict(task, options),
         checksum=ChecksumKind(options.get(OptionType.FILE_CHECKSUM, "none")),
-        verify=config.verify_by_reading_back,
+        # A move deletes what it has copied, so its copies are read back whatever the setting says.
+        verify=config.verify_by_reading_back or action is WorkflowAction.MOVE,
         callbacks=[Callback(*each) for each in runs.callbacks(connection, task.id)],
         workers=int(
             options.get(OptionType.PARALLEL_PROCESSING, config.parallel_processing_default)
