@@ -49,6 +49,7 @@ class Bench:
     batch_bytes: int = 1 << 28
     slice_seconds: float = 60.0
     native: bool = True
+    durable: bool = False  # both storages take care of it themselves, with calls for it
     execution_id: int = 7
     source_faults: tuple[Fault, ...] = ()
     destination_faults: tuple[Fault, ...] = ()
@@ -167,7 +168,7 @@ class Bench:
     def _open(self, address: Any) -> StorageHandler:
         root = address.settings["root"]
         storage = PosixStorage(
-            address.reference, root.encode(), own_durability=False, native=self.native
+            address.reference, root.encode(), own_durability=self.durable, native=self.native
         )
         storage.capabilities = msgspec.structs.replace(
             storage.capabilities, parallel_operations=self.at_once
