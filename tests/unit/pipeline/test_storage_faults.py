@@ -77,7 +77,6 @@ PASSING: dict[str, tuple[str, Deed, Effect]] = {
         Deed.LIST,
         Refuse(ErrorKind.INPUT_OUTPUT, LATER),
     ),
-    "slow reads": ("source", Deed.READ, Call()),
 }
 
 
@@ -128,6 +127,63 @@ def test_nothing_that_a_dead_mover_published_is_reported_before_it_is_durable(
     bench.restart()
     assert by_outcome(bench.copy_batch(payload, fresh=False)) == {Outcome.COPIED: FILES}
     assert syncs >= 1
+
+
+def make_slow(bench: Bench) -> None:
+    """By its clock, every `Call` takes longer than a slice."""
+    now = 0.0
+
+    def take_long(_: Deed, __: bytes) -> None:
+        nonlocal now
+        now += 2 * bench.slice_seconds
+
+    bench.monotonic = lambda: now
+    bench.hook = take_long
+
+
+def test_slice_ends_behind_a_read_that_takes_too_long_and_the_rest_is_gone_on_with(
+    bench: Bench,
+) -> None:
+    make_slow(bench)
+    bench.source_faults = (fault(Deed.READ, Call(), times=1, pattern=GUILTY),)
+    bench.restart()
+    (payload,) = [batch.payload for reply in bench.scan_all() for batch in reply.batches]
+    reply = bench.copy(payload)
+    names = sorted(record.entry.name for record in reply.records)
+    assert names == [b"f%06d.dat" % number for number in range(8)]  # the slow one is the last
+    assert staged_left(bench.destination) == []
+    assert reply.remaining is not None
+    records = [*reply.records, *bench.copy_batch(reply.remaining.payload, fresh=False)]
+    assert by_outcome(records) == {Outcome.COPIED: FILES}
+    assert len({record.entry.name for record in records}) == FILES
+    assert describe_files(bench.destination) == describe_files(bench.source)
+
+
+@pytest.mark.parametrize("deed", [Deed.READ, Deed.WRITE])
+def test_storage_whose_every_call_outlasts_the_slice_is_copied_file_by_file(
+    bench: Bench, deed: Deed
+) -> None:
+    make_slow(bench)
+    slow = (fault(deed, Call(), times=ALWAYS),)
+    if deed is Deed.READ:
+        bench.source_faults = slow
+    else:
+        bench.destination_faults = slow
+    bench.restart()
+    (payload,) = [batch.payload for reply in bench.scan_all() for batch in reply.batches]
+    rest: bytes | None = payload
+    records: list[Record] = []
+    slices = 0
+    while rest is not None:
+        reply = bench.copy(rest, work_id=1, fresh=not slices)
+        slices += 1
+        assert 0 < len(reply.records) < FILES  # every slice gets on, and none takes all
+        records += reply.records
+        rest = None if reply.remaining is None else reply.remaining.payload
+    assert slices > 1
+    assert by_outcome(records) == {Outcome.COPIED: FILES}
+    assert describe_files(bench.destination) == describe_files(bench.source)
+    assert staged_left(bench.destination) == []
 
 
 def test_source_folder_that_is_stale_once_is_listed_all_the_same(bench: Bench) -> None:
