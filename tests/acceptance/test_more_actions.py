@@ -70,6 +70,31 @@ def test_cache_cleaning_frees_only_what_is_archived(
     assert (shown["in_cache"], shown["state"]) == (0, "stub")
 
 
+def test_cache_cleaning_keeps_what_has_its_only_copy_on_primary_storage(
+    server: Server, client: httpx.Client, source: Path, destination: Path
+) -> None:
+    before = set((server.data_dir / "containers").iterdir())
+    created(client.post("/containers", json={"name": "takes"}))
+    (folder,) = set((server.data_dir / "containers").iterdir()) - before
+    (folder / "live").write_text("copied to primary storage only")
+    copied = add_task(client, "data_migration", "copy", file_path="/takes")
+    live = add_share_pool(client, "live", "primary", source)
+    created(client.post(f"/tasks/{copied.id}/task_destinations", json={"pool_id": live}))
+    copied.act("run")
+    assert copied.wait()["status"] == "done"
+    (folder / "both").write_text("archived too")
+    archive = add_share_pool(client, "archive", "active_archive", destination)
+    down = add_task(client, "active_archive", "copy", file_path="/takes/both")
+    created(client.post(f"/tasks/{down.id}/task_destinations", json={"pool_id": archive}))
+    down.act("run")
+    assert down.wait()["status"] == "done"
+    clean = add_task(client, "maintenance", "cache_cleaning", file_path="/takes")
+    clean.act("run")
+    assert clean.wait()["status"] == "done"
+    assert [record["name"] for record in clean.files()] == ["both"]
+    assert [path.name for path in folder.iterdir()] == ["live"]
+
+
 @pytest.mark.parametrize("option", ["execution_task_id", "task_id"])
 def test_the_files_of_an_earlier_execution_are_taken_instead_of_the_sources(
     client: httpx.Client, source: Path, destination: Path, tmp_path: Path, option: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from longshore.database.node_rows import NODE_IDS, NodeState, Siblings
 from longshore.database.tables import copies, nodes
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.paths import join
-from longshore.domain.storage import StorageReference
+from longshore.domain.storage import StorageKind, StorageReference
 
 
 def create_root(connection: Connection, name: str) -> int:
@@ -365,19 +365,18 @@ def hashes_at(
     return {bytes(path): bytes(digest) for path, digest in connection.execute(query)}
 
 
-def verified_elsewhere(
-    connection: Connection, file_ids: Sequence[int], cache: StorageReference
+def verified_on(
+    connection: Connection, file_ids: Sequence[int], storages: Collection[StorageReference]
 ) -> dict[int, set[tuple[int, int]]]:
-    """(size, mtime_ns) of the files' live copies with a checksum outside the cache, by file."""
-    query = select(copies.c.file_id, copies.c.size, copies.c.mtime_ns).where(
-        copies.c.file_id.in_(file_ids),
-        copies.c.storage_kind != cache.kind.value,
-        copies.c.live,
-        copies.c.xxh3_128.is_not(None),
+    """(size, mtime_ns) of the files' live copies with a checksum on these storages, by file."""
+    columns = (copies.c.storage_kind, copies.c.storage_id)
+    query = select(copies.c.file_id, copies.c.size, copies.c.mtime_ns, *columns).where(
+        copies.c.file_id.in_(file_ids), copies.c.live, copies.c.xxh3_128.is_not(None)
     )
     found: dict[int, set[tuple[int, int]]] = {}
-    for file_id, size, mtime_ns in connection.execute(query):
-        found.setdefault(file_id, set()).add((size, mtime_ns))
+    for file_id, size, mtime_ns, kind, storage_id in connection.execute(query):
+        if StorageReference(StorageKind(kind), storage_id) in storages:
+            found.setdefault(file_id, set()).add((size, mtime_ns))
     return found
 
 

@@ -37,6 +37,7 @@ from longshore.database.tables import (
     tasks,
 )
 from longshore.domain.execution import JobStatus, TaskAction, TaskStatus
+from longshore.domain.storage import PoolType, StorageKind, StorageReference
 
 LOG_LINES_MAXIMUM = 10_000  # per execution; a chatty callback cannot fill the disk
 LOG_TEXT_CHARACTERS_MAXIMUM = 2000
@@ -183,6 +184,20 @@ def containers_with_roots(connection: Connection) -> Sequence[Row[Any]]:
 def primary_pools(connection: Connection) -> Sequence[Row[Any]]:
     query = select(pools).where(pools.c.root_id.is_not(None)).order_by(pools.c.id)
     return connection.execute(query).all()
+
+
+def secondary_storages(connection: Connection) -> set[StorageReference]:
+    """The shares and buckets of all pools that are not primary."""
+    members = {StorageKind.NAS_SHARE: nas_shares, StorageKind.CLOUD_BUCKET: cloud_buckets}
+    found = set()
+    for kind, table in members.items():
+        query = (
+            select(table.c.id)
+            .join(pools, pools.c.id == table.c.pool_id)
+            .where(pools.c.type != PoolType.PRIMARY.value)
+        )
+        found |= {StorageReference(kind, each) for each in connection.execute(query).scalars()}
+    return found
 
 
 def remove_one_shot(connection: Connection, task_id: int, execution_id: int) -> None:

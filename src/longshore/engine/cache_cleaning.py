@@ -1,13 +1,14 @@
-"""Choosing what may leave a container's cache: what lies verified elsewhere, and long at rest."""
+"""Choosing what may leave a container's cache: what is archived and verified, and long at rest."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 from sqlalchemy import Connection
 
 from longshore.database import catalogue
+from longshore.domain.storage import StorageReference
 from longshore.engine.incremental import FolderId
 from longshore.pipeline.messages import CopyGroup, CopyWork, ExecutionPlan, PackedWork, PlannedFile
 from longshore.pipeline.packing import pack_anew
@@ -21,14 +22,18 @@ def eligible(
     batches: Sequence[PackedWork],
     *,
     folder_id: FolderId,
+    archives: Collection[StorageReference],
     changed_before_ns: int,
 ) -> list[PackedWork]:
-    """The batches without what has to stay, the least recently read files first."""
+    """The batches without what has to stay, the least recently read files first.
+
+    Only copies in the archives count: what lies on primary storage may change or go at any time.
+    """
     kept = []
     for packed in batches:
         groups = [
             msgspec.structs.replace(
-                group, files=_files(connection, plan, group, folder_id, changed_before_ns)
+                group, files=_files(connection, plan, group, folder_id, archives, changed_before_ns)
             )
             for group in _decoder.decode(packed.payload).groups
         ]
@@ -43,6 +48,7 @@ def _files(
     plan: ExecutionPlan,
     group: CopyGroup,
     folder_id: FolderId,
+    archives: Collection[StorageReference],
     changed_before_ns: int,
 ) -> list[PlannedFile]:
     root_id = plan.sources[group.source].root_id
@@ -52,9 +58,7 @@ def _files(
     ids = catalogue.children_between(
         connection, folder_id(root_id, group.folder), names[0], names[-1]
     )
-    safe = catalogue.verified_elsewhere(
-        connection, list(ids.values()), plan.sources[group.source].storage.reference
-    )
+    safe = catalogue.verified_on(connection, list(ids.values()), archives)
     chosen = [
         planned
         for planned in group.files

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from longshore.database import journal, runs
+from longshore.database.connection import looking
 from longshore.database.journal import Counters, NewWork, WorkItem, WorkState
 from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage
 from longshore.domain.execution import Event
@@ -175,12 +176,15 @@ class _Settling:
         """The reply without what has to stay in the cache, where this cleans one."""
         if self.run.plan.action is not WorkflowAction.CACHE_CLEANING:
             return reply
+        with looking(self.floor.database.state) as state:
+            archives = runs.secondary_storages(state)
         rest_ns = round(self.floor.config.cache_retention_seconds * 1e9)
         batches = cache_cleaning.eligible(
             self.connection,
             self.run.plan,
             reply.batches,
             folder_id=partial(self.floor.folder_ids.id_of, self.connection),
+            archives=archives,
             changed_before_ns=self.floor.time_ns() - rest_ns,
         )
         left_out_files = sum(b.files for b in reply.batches) - sum(b.files for b in batches)
