@@ -97,6 +97,68 @@ def test_a_damaged_copy_is_never_restored(
     assert (failed["name"], failed["error"]["kind"]) == ("bad", "checksum_mismatch")
 
 
+def back_up(client: httpx.Client, live: int, archive: int, source: Path, *texts: str) -> list[Path]:
+    """A full backup of the first text and incremental ones of the others; their folders."""
+    full = add_copy_task(client, live, archive, name="nightly", workflow_action="full_backup")
+    folders = []
+    for number, text in enumerate(texts):
+        (source / "deep" / "changes").write_text(text)
+        if number:
+            action = {"workflow_action": "incremental_backup"}
+            client.put(f"/tasks/{full.id}", json=action).raise_for_status()
+        full.act("run")
+        assert full.wait()["status"] == "done", full.execution()
+        folders.append(Path("nightly") / str(full.execution()["id"]))
+    return folders
+
+
+@pytest.mark.parametrize("conflict", ["rename", "overwrite", "ignore"])
+def test_of_several_backups_the_newest_copy_of_each_file_comes_back(
+    client: httpx.Client, source: Path, destination: Path, conflict: str
+) -> None:
+    (source / "deep").mkdir()
+    (source / "stays").write_text("in the first backup only")
+    live = add_share_pool(client, "live", "primary", source)
+    archive = add_share_pool(client, "archive", "offline_archive", destination)
+    texts = ("the first", "the second one", "the third and last")
+    folders = back_up(client, live, archive, source, *texts)
+    before = describe(source)
+    shutil.rmtree(source / "deep")
+    (source / "stays").unlink()
+    back = restore(client, archive)
+    client.put(f"/tasks/{back.id}", json={"conflict_resolution": conflict}).raise_for_status()
+    back.act("run")
+    assert back.wait()["status"] == "done", back.execution()
+    assert files_of(describe(source)) == files_of(before)
+    outcomes = sorted((record["name"], record["outcome"]) for record in back.files())
+    assert outcomes == [("changes", outcome) for outcome in ("copied", "kept", "kept")] + [
+        ("stays", "copied")
+    ]
+    shown = back.execution()
+    assert (shown["to_process_files"], shown["processed_files"]) == (4, 4)
+    assert sum(path.is_dir() for path in (destination / "nightly").iterdir()) == len(folders)
+
+
+def test_an_older_backup_comes_back_when_its_folder_is_the_source(
+    client: httpx.Client, source: Path, destination: Path
+) -> None:
+    (source / "deep").mkdir()
+    live = add_share_pool(client, "live", "primary", source)
+    archive = add_share_pool(client, "archive", "offline_archive", destination)
+    first, _ = back_up(client, live, archive, source, "the first", "the second one")
+    shutil.rmtree(source / "deep")
+    back = restore(client, archive)
+    (whole,) = client.get(f"/tasks/{back.id}/task_sources").json()["task_sources"]
+    client.delete(f"/tasks/{back.id}/task_sources/{whole['id']}").raise_for_status()
+    name = client.get(f"/pools/{archive}").json()["name"]
+    body = {"pool_id": archive, "file_path": f"/{name}/{first}"}
+    created(client.post(f"/tasks/{back.id}/task_sources", json=body))
+    back.act("run")
+    assert back.wait()["status"] == "done", back.execution()
+    assert [path.name for path in (source / "deep").iterdir()] == ["changes"]
+    assert (source / "deep" / "changes").read_text() == "the first"
+
+
 def test_containers_get_their_files_back(
     server: Server, client: httpx.Client, destination: Path
 ) -> None:

@@ -278,6 +278,30 @@ def copies_of(
 
 
 @dataclass(frozen=True, slots=True)
+class CopyPlace:
+    """Where a copy lies, and who wrote it when."""
+
+    storage: StorageReference
+    path: bytes
+    execution_id: int
+    written_ns: int
+
+
+def copies_by_file(connection: Connection, file_ids: Sequence[int]) -> dict[int, list[CopyPlace]]:
+    """The live copies of the files on all storages, by file."""
+    columns = (copies.c.storage_kind, copies.c.storage_id, copies.c.path)
+    query = select(copies.c.file_id, *columns, copies.c.execution_id, copies.c.written_ns).where(
+        copies.c.file_id.in_(file_ids), copies.c.live
+    )
+    found: dict[int, list[CopyPlace]] = {}
+    for file_id, kind, storage_id, path, execution_id, written_ns in connection.execute(query):
+        storage = StorageReference(StorageKind(kind), storage_id)
+        copy = CopyPlace(storage, bytes(path), execution_id, written_ns)
+        found.setdefault(file_id, []).append(copy)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where the catalogue has a file: the root, the folder's path in it, the name."""
 

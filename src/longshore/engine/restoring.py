@@ -21,6 +21,7 @@ from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage, show
 from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
 from longshore.domain.task import WorkflowAction
+from longshore.engine.newest_copies import superseded
 from longshore.pipeline.messages import (
     CopyGroup,
     CopyWork,
@@ -54,10 +55,10 @@ class _Origin:
 
 @dataclass(slots=True)
 class Retargeted:
-    """Batches that know where they go, and the records of files that nobody knows."""
+    """Batches that know where they go, and the records of files that go nowhere."""
 
     batches: list[PackedWork] = field(default_factory=list)
-    unknown: list[Record] = field(default_factory=list)
+    left: list[Record] = field(default_factory=list)  # older copies, and files that nobody knows
     origins: dict[int, _Origin] = field(default_factory=dict)  # by node: whose folders are wanted
 
 
@@ -103,7 +104,10 @@ def retarget(
     first_place: int,
     finished_ns: int,
 ) -> Retargeted:
-    """The batches with expected checksums and, for original places, with their targets."""
+    """The batches with expected checksums and, for original places, with their targets.
+
+    Only the newest copy of a file goes to its place; the older ones are on record as `kept`.
+    """
     result = Retargeted()
     for packed in batches:
         groups: dict[tuple[int, bytes, bytes], CopyGroup] = {}
@@ -113,9 +117,12 @@ def retarget(
                 path = paths.join(group.folder, planned.entry.name)
                 copy = known.get(path)
                 goal = _goal(plan, group, planned, copy)
+                place = first_place + len(result.left)
                 if isinstance(goal, str):
-                    place = first_place + len(result.unknown)
-                    result.unknown.append(_unknown(group, planned, goal, place, finished_ns))
+                    result.left.append(_unknown(group, planned, goal, place, finished_ns))
+                    continue
+                if copy is not None and copy.is_superseded:
+                    result.left.append(_superseded(group, planned, goal, place, finished_ns))
                     continue
                 source, target, name = goal
                 if plan.original_place and copy is not None:
@@ -214,6 +221,7 @@ class _Copy:
     file_id: int
     place: Place
     xxh3_128: bytes
+    is_superseded: bool  # a newer copy goes to the file's place
     size: int
     unkept: bytes  # what it does not bear of the original
 
@@ -230,8 +238,15 @@ def _known(connection: Connection, plan: ExecutionPlan, group: CopyGroup) -> dic
     files = catalogue.files_at(connection, reference, wanted)
     places = catalogue.places_of(connection, list(files.values()))
     hashes = catalogue.hashes_at(connection, reference, wanted)
+    older = superseded(connection, plan, reference, files) if plan.original_place else set()
     return {
-        path: _Copy(file_id, places[file_id], hashes.get(path, b""), *unkept.get(path, (0, b"")))
+        path: _Copy(
+            file_id,
+            places[file_id],
+            hashes.get(path, b""),
+            path in older,
+            *unkept.get(path, (0, b"")),
+        )
         for path, file_id in files.items()
         if file_id in places
     }
@@ -258,6 +273,30 @@ def _source_to(plan: ExecutionPlan, source: int, root_id: int) -> int | None:
             count = len(plan.sources) // len(plan.destinations)
             return index * count + source % count
     return None
+
+
+def _superseded(
+    group: CopyGroup,
+    planned: PlannedFile,
+    goal: tuple[int, bytes, bytes],
+    place: int,
+    finished_ns: int,
+) -> Record:
+    source, target, name = goal
+    return Record(
+        place=place,
+        source=source,
+        folder=group.folder,
+        entry=planned.entry,
+        outcome=Outcome.KEPT,
+        target_path=paths.join(target, name),
+        xxh3_128=b"",
+        checksum=b"",
+        failure=None,
+        callback_id=0,
+        attempts=1,
+        finished_ns=finished_ns,
+    )
 
 
 def _unknown(

@@ -256,7 +256,7 @@ class _Settling:
         return msgspec.structs.replace(
             reply,
             batches=result.batches,
-            records=[*reply.records, *result.unknown],
+            records=[*reply.records, *result.left],
             folders=pack_folders(folders),
         )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -178,20 +180,47 @@ def test_restored_folders_are_as_they_were_after_a_crash_at_any_commit(
         story.move_away()
         task = story.restore()
         crash = CrashAt(("journal.commit", "mover.reply"), number)
-
-        def asked(task: Task = task, story: Story = story) -> bool:
-            if workshop.status(task.id) is TaskStatus.NOT_ACTIVATED:
-                if task.show()["action"] == "noop":
-                    request(task.client, task)
-                return False
-            return story.is_over(task)
-
         with reaching(crash):
-            workshop.live_through_crashes(asked)
+            workshop.live_through_crashes(partial(asked_until_over, story, task))
         assert folders_of(story.source) == before
         if not crash.has_happened:
             return
     raise AssertionError("it goes on for ever")
+
+
+def test_only_the_newest_copy_comes_back_after_a_crash_at_any_commit(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    # Every slice ends after its first step, so that the copies are found in different ones.
+    workshop.config = replace(workshop.config, slice_seconds=1e-9, batch_files_maximum=1)
+    for number in range(1, COMMITS_MAXIMUM):
+        story = Story(workshop, tmp_path / str(number))
+        # The newest copy is listed last and first in turns.
+        for name in ("a", "z") if number % 2 else ("z", "a"):
+            (story.source / "file").write_text(f"{number} {name}")
+            backup = add_copy_task(
+                story.client, story.live, story.away, name=name, workflow_action="full_backup"
+            )
+            story.run(backup)
+        before = describe(story.source)
+        (story.source / "file").unlink()
+        task = story.restore()
+        crash = CrashAt(("journal.commit", "mover.reply"), number)
+        with reaching(crash):
+            workshop.live_through_crashes(partial(asked_until_over, story, task))
+        assert describe(story.source) == before
+        if not crash.has_happened:
+            return
+    raise AssertionError("it goes on for ever")
+
+
+def asked_until_over(story: Story, task: Task) -> bool:
+    """Whether the task has ended; it is asked to run, again where a crash swallowed that."""
+    if story.workshop.status(task.id) is TaskStatus.NOT_ACTIVATED:
+        if task.show()["action"] == "noop":
+            request(task.client, task)
+        return False
+    return story.is_over(task)
 
 
 @pytest.mark.parametrize("action", ["restore", "copy"])
