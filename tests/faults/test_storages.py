@@ -19,7 +19,7 @@ from longshore.domain.execution import TaskStatus
 from longshore.domain.outcome import Outcome
 from longshore.domain.waiting import ReasonCode
 from longshore.pipeline.copying import ATTEMPTS_MAXIMUM
-from longshore.storage.wrappers.faults import Deed, Fault, Refuse
+from longshore.storage.wrappers.faults import Deed, Effect, Fault, Refuse, Truncate
 from tests.exactness import check_exact, check_records, last_execution, outcomes, status_of
 from tests.plants import Plant, planted
 from tests.records import failed_on_record
@@ -153,18 +153,28 @@ def fail(plant: Plant, folder: Path, *faults: Fault) -> None:
 
 
 @pytest.mark.parametrize(
-    ("deed", "kind", "retry"),
+    ("side", "deed", "kind", "retry", "attempts"),
     [
-        (Deed.READ, ErrorKind.INPUT_OUTPUT, RetryClass.LATER),
-        (Deed.OPEN, ErrorKind.STALE, RetryClass.NOW),
+        ("source", Deed.READ, ErrorKind.INPUT_OUTPUT, RetryClass.LATER, ATTEMPTS_MAXIMUM),
+        ("source", Deed.OPEN, ErrorKind.STALE, RetryClass.NOW, ATTEMPTS_MAXIMUM),
+        ("source", Deed.OPEN, ErrorKind.PERMISSION, RetryClass.NEVER, 1),
+        ("destination", Deed.COMMIT, ErrorKind.PERMISSION, RetryClass.NEVER, 1),
+        ("destination", Deed.COMMIT, ErrorKind.STALE, RetryClass.NOW, ATTEMPTS_MAXIMUM),
     ],
 )
-def test_a_file_that_cannot_be_read_fails_after_its_attempts_and_the_others_arrive(
-    plant: Plant, source: Path, destination: Path, deed: Deed, kind: ErrorKind, retry: RetryClass
+def test_a_file_that_cannot_be_copied_fails_after_its_attempts_and_the_others_arrive(
+    plant: Plant,
+    source: Path,
+    destination: Path,
+    side: str,
+    deed: Deed,
+    kind: ErrorKind,
+    retry: RetryClass,
+    attempts: int,
 ) -> None:
     grow(source, FILES // 10)
     broken = Fault(deed, Refuse(kind, retry), pattern="*f000007.dat", times=ALWAYS)
-    fail(plant, source, broken)
+    fail(plant, source if side == "source" else destination, broken)
     task = add_task(plant, source, destination)
     plant.lead()
     plant.begin(task)
@@ -177,7 +187,7 @@ def test_a_file_that_cannot_be_read_fails_after_its_attempts_and_the_others_arri
     check_records(plant.database, execution_id)
     failed = failed_on_record(plant.database)
     assert failed.path.endswith(b"f000007.dat")
-    assert (failed.error_kind, failed.attempts) == (kind.value, ATTEMPTS_MAXIMUM)
+    assert (failed.error_kind, failed.attempts) == (kind.value, attempts)
     missing = {path for path, what in describe(source).items() if what[0] == "file"} - set(
         describe(destination)
     )
@@ -185,14 +195,28 @@ def test_a_file_that_cannot_be_read_fails_after_its_attempts_and_the_others_arri
     assert staged_left(destination) == []
 
 
+PASSING: dict[str, list[tuple[Deed, Effect]]] = {
+    "EIO": [
+        (deed, Refuse(ErrorKind.INPUT_OUTPUT, RetryClass.LATER))
+        for deed in (Deed.WRITE, Deed.COMMIT, Deed.MAKE_DURABLE, Deed.READ_BACK)
+    ],
+    "ESTALE": [
+        (deed, Refuse(ErrorKind.STALE, RetryClass.NOW))
+        for deed in (Deed.OPEN_FOLDER, Deed.WRITE, Deed.COMMIT, Deed.READ_BACK)
+    ],
+    "writes and reads that stop short": [
+        (Deed.WRITE, Truncate(5)),
+        (Deed.READ_BACK, Truncate(3)),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", PASSING)
 def test_writes_that_fail_for_a_while_are_repeated_until_they_succeed(
-    plant: Plant, source: Path, destination: Path
+    plant: Plant, source: Path, destination: Path, name: str
 ) -> None:
     grow(source, FILES // 10)
-    passing = [
-        Fault(deed, Refuse(ErrorKind.INPUT_OUTPUT, RetryClass.LATER), first=2, times=2)
-        for deed in (Deed.WRITE, Deed.COMMIT, Deed.MAKE_DURABLE, Deed.READ_BACK)
-    ]
+    passing = [Fault(deed, effect, first=2, times=2) for deed, effect in PASSING[name]]
     fail(plant, destination, *passing)
     task = add_task(plant, source, destination)
     plant.lead()
