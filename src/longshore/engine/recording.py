@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection
 
-from longshore.database import catalogue, record_blocks
+from longshore.database import catalogue, copy_ends, record_blocks
 from longshore.database.journal import Counters
 from longshore.database.node_rows import NodeState
 from longshore.domain import paths
@@ -122,8 +122,11 @@ class Recorder:
         state = NodeState.DELETED if erased else NodeState.STUB
         for found in removed:
             source = self.plan.sources[found.source]
-            catalogue.end_copies_at(connection, source.storage.reference, [found.path])
-            root_id = source.root_id
+            reference, root_id = source.storage.reference, source.root_id
+            if erased and root_id is None:
+                copy_ends.end_erased_at(connection, reference, [found.path])
+                continue
+            catalogue.end_copies_at(connection, reference, [found.path])
             if root_id is not None:
                 parent, name = paths.split(found.path)
                 parent_id = self.folder_ids.id_of(connection, root_id, parent)
@@ -150,7 +153,10 @@ class Recorder:
     def _record_erased(
         self, connection: Connection, records: Sequence[Record], file_ids: Sequence[int | None]
     ) -> None:
-        """Mark erased and freed files; unless only a mark was asked, their copies there end."""
+        """Mark erased and freed files; unless only a mark was asked, their copies there end.
+
+        A copy on secondary storage has no mark but its end, and the file ends with its last one.
+        """
         gone: dict[int, list[bytes]] = {}
         marked: dict[Outcome, list[int]] = {outcome: [] for outcome in _STATES}
         for record, file_id in zip(records, file_ids, strict=True):
@@ -158,15 +164,16 @@ class Recorder:
                 continue
             place = paths.join(record.folder, record.entry.name)
             gone.setdefault(record.source, []).append(place)
-            if file_id is not None:
+            if file_id is not None and self.plan.sources[record.source].root_id is not None:
                 marked[record.outcome].append(file_id)
         for outcome, ids in marked.items():
             catalogue.set_state_of(connection, ids, _STATES[outcome])
-        if self.plan.soft_erase:
-            return
-        for source, places in gone.items():
-            reference = self.plan.sources[source].storage.reference
-            catalogue.end_copies_at(connection, reference, places)
+        for number, places in gone.items():
+            source = self.plan.sources[number]
+            if source.root_id is None:
+                copy_ends.end_erased_at(connection, source.storage.reference, places)
+            elif not self.plan.soft_erase:
+                catalogue.end_copies_at(connection, source.storage.reference, places)
 
 
 def _corrupt(record: Record, path: bytes) -> Record:

@@ -1,0 +1,48 @@
+"""The ends of copies that were erased on secondary storage, and of files that end with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, exists, select, update
+
+from longshore.database import catalogue
+from longshore.database.catalogue import path_keys
+from longshore.database.node_rows import NodeState
+from longshore.database.tables import copies, nodes
+from longshore.domain.storage import StorageReference
+
+
+def end_erased_at(
+    connection: Connection, storage: StorageReference, paths: Sequence[bytes]
+) -> None:
+    """The copies at these paths end; nodes that nothing is left of become deleted.
+
+    Something is left of a node as long as it is live in its tree, has a live copy anywhere, or is a
+    folder with something in it that was not deleted.
+    """
+    query = select(copies.c.file_id).where(
+        copies.c.path_key.in_(path_keys(paths)),
+        copies.c.storage_id == storage.id,
+        copies.c.storage_kind == storage.kind.value,
+        copies.c.path.in_(paths),
+        copies.c.live,
+    )
+    node_ids = set(connection.execute(query).scalars())
+    catalogue.end_copies_at(connection, storage, paths)
+    if not node_ids:
+        return
+    inside = nodes.alias()
+    in_it = exists().where(
+        inside.c.parent_id == nodes.c.id, inside.c.state != NodeState.DELETED.value
+    )
+    connection.execute(
+        update(nodes)
+        .where(
+            nodes.c.id.in_(node_ids),
+            nodes.c.state != NodeState.LIVE.value,
+            ~exists().where(copies.c.file_id == nodes.c.id, copies.c.live),
+            ~in_it,
+        )
+        .values(state=NodeState.DELETED.value)
+    )
