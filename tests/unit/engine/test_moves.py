@@ -2,74 +2,120 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from longshore.domain.execution import IDLE
+import pytest
+
+from longshore.domain.execution import TaskStatus
 from longshore.domain.outcome import Outcome
 from longshore.domain.storage import StorageAddress
 from longshore.storage.handler import StorageHandler
 from longshore.storage.wrappers.faults import Corrupt, Deed, Fault, FaultPlan
 from longshore.storage.wrappers.faulty import FaultyStorage
-from tests.exactness import last_execution, outcomes
-from tests.story import Task, add_copy_task, add_share_pool
+from tests.exactness import check_records, outcomes, status_of
 from tests.trees import describe, grow, staged_left
-from tests.workshop import Workshop, open_quickly
+from tests.unit.engine.archiving import Archiving
+from tests.workshop import Workshop, open_quickly, reaching
 
 FOR_EVER = 1_000_000
-
-
-class Story:
-    """A primary pool, an archive, and a move from the one to the other."""
-
-    def __init__(self, workshop: Workshop, folder: Path) -> None:
-        self.workshop = workshop
-        self.source, self.destination = folder / "source", folder / "destination"
-        self.source.mkdir(parents=True)
-        self.destination.mkdir()
-        self.client = workshop.client()
-        self.live = add_share_pool(self.client, "live", "primary", self.source)
-        self.away = add_share_pool(self.client, "archive", "offline_archive", self.destination)
-
-    def move(self) -> Task:
-        return add_copy_task(self.client, self.live, self.away, workflow_action="move")
-
-    def run(self, task: Task) -> int:
-        """Run the task to its end; the id of its execution."""
-        assert task.client.put(f"/tasks/{task.id}/action/run").status_code == 202
-
-        def is_over() -> bool:
-            shown = task.show()
-            return shown["action"] == "noop" and self.workshop.status(task.id) in IDLE
-
-        self.workshop.live(is_over)
-        return last_execution(self.workshop.database, task.id)
-
-    def state(self, name: str) -> str:
-        """What the catalogue says of the file at the top of the primary pool."""
-        root = self.client.get(f"/pools/{self.live}").json()["primary_id"]
-        listed = self.client.get(f"/files/{root}/children").json()["files"]
-        (file_id,) = (each["id"] for each in listed if each["name"] == name)
-        state: str = self.client.get(f"/files/{file_id}").json()["state"]
-        return state
 
 
 def test_move_reads_its_copies_back_even_if_that_is_switched_off(
     workshop: Workshop, tmp_path: Path
 ) -> None:
     workshop.config = replace(workshop.config, verify_by_reading_back=False)
-    story = Story(workshop, tmp_path / "s")
-    grow(story.source, 3)
-    before = describe(story.source)
+    archiving = Archiving(workshop, tmp_path / "s")
+    grow(archiving.source, 3)
+    before = describe(archiving.source)
 
     def open_storage(address: StorageAddress) -> StorageHandler:
         opened = open_quickly(address)
         damage = FaultPlan([Fault(Deed.WRITE, Corrupt(3), times=FOR_EVER)])
-        is_there = address.settings["root"] == str(story.destination)
+        is_there = address.settings["root"] == str(archiving.destination)
         return FaultyStorage(opened, damage) if is_there else opened
 
     workshop.open_storage = open_storage
-    execution = story.run(story.move())
+    execution = archiving.run(archiving.move())
     assert outcomes(workshop.database, execution) == {Outcome.FAILED: 3}
-    assert describe(story.source) == before
-    assert staged_left(story.destination) == []
+    assert describe(archiving.source) == before
+    assert staged_left(archiving.destination) == []
+
+
+def change(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[::-1])
+
+
+def shorten(path: Path) -> None:
+    """Of the same time, which only its size gives away."""
+    state = path.stat()
+    os.truncate(path, 1)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+def replace_alike(path: Path) -> None:
+    """Of the same size and time, which only its identity gives away."""
+    state, other = path.stat(), path.with_name("other")
+    other.write_bytes(path.read_bytes()[::-1])
+    os.utime(other, ns=(state.st_atime_ns, state.st_mtime_ns))
+    other.replace(path)
+
+
+def make_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def release_after(archiving: Archiving, deed: Callable[[Path], None]) -> int:
+    """Move two files, of which one meets the deed when both are on record; the execution."""
+    folder = archiving.source / "folder"
+    folder.mkdir()
+    for name in ("changing", "steady"):
+        (folder / name).write_bytes(b"what was read")
+        os.utime(folder / name, ns=(10**18, 10**18))
+    done: list[str] = []
+
+    def reach(point: str, detail: bytes) -> None:
+        if point == "mover.order" and detail == b"RELEASE" and not done:
+            done.append("once")
+            deed(folder / "changing")
+
+    with reaching(reach):
+        execution = archiving.run(archiving.move())
+    assert done, "nothing was released"
+    copied = {path.name: path.read_bytes() for path in (archiving.destination / "folder").iterdir()}
+    assert copied == {"changing": b"what was read", "steady": b"what was read"}
+    assert archiving.state("folder", "steady") == "stub"
+    check_records(archiving.workshop.database, execution)
+    return execution
+
+
+@pytest.mark.parametrize("deed", [change, shorten, replace_alike, make_folder])
+def test_move_keeps_a_source_that_is_not_what_was_read(
+    workshop: Workshop, tmp_path: Path, deed: Callable[[Path], None]
+) -> None:
+    archiving = Archiving(workshop, tmp_path / "s")
+    expected = tmp_path / "changing"
+    expected.write_bytes(b"what was read")
+    os.utime(expected, ns=(10**18, 10**18))
+    deed(expected)
+    execution = release_after(archiving, deed)
+    assert status_of(workshop.database, execution) is TaskStatus.FINISHED_WITH_WARNINGS
+    folder = archiving.source / "folder"
+    assert os.listdir(folder) == ["changing"]
+    assert (folder / "changing").is_dir() == expected.is_dir()
+    if expected.is_file():
+        assert (folder / "changing").read_bytes() == expected.read_bytes()
+    assert archiving.state("folder", "changing") == archiving.state("folder") == "live"
+
+
+def test_move_is_done_when_a_source_has_vanished_by_itself(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    archiving = Archiving(workshop, tmp_path / "s")
+    execution = release_after(archiving, Path.unlink)
+    assert status_of(workshop.database, execution) is TaskStatus.DONE
+    assert os.listdir(archiving.source) == []
+    assert archiving.state("folder", "changing") == archiving.state("folder") == "stub"
