@@ -119,6 +119,19 @@ def test_what_cannot_start_says_why_and_changes_nothing(
     assert reason in explained.text
 
 
+def test_a_scan_that_is_to_enrich_is_refused_not_run_as_a_plain_one(
+    client: httpx.Client, source: Path
+) -> None:
+    body = {"name": "e", "workflow_type": "data_enrichment", "workflow_action": "scan"}
+    task = Task(client, int(created(client.post("/tasks", json=body))["id"]))
+    live = add_share_pool(client, "live", "primary", source)
+    created(client.post(f"/tasks/{task.id}/task_sources", json={"pool_id": live}))
+    before = task.show()
+    job = task.request("run")
+    assert (job["status"], task.show()) == ("failed", before)
+    assert "data_enrichment" in job["reason"]
+
+
 def test_a_destination_inside_the_source_is_refused(client: httpx.Client, source: Path) -> None:
     (source / "inside").mkdir()
     task = add_copy_task(

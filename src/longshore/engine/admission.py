@@ -191,6 +191,9 @@ def _check(
     action = WorkflowAction(task.workflow_action)
     if action not in SUPPORTED_ACTIONS:
         raise CannotStart(f"this version cannot run the action {action.value}")
+    if (workflow_type, action) == (WorkflowType.DATA_ENRICHMENT, WorkflowAction.SCAN):
+        # It would be a plain scan, and its owner would wait for metadata that nobody computes.
+        raise CannotStart("this version cannot run a scan of data_enrichment")
     if not sources:
         raise CannotStart("the task has no source")
     source_type = _one_type(sources, task.source_type, "source")

@@ -68,18 +68,20 @@ def test_containers_show_what_is_in_them_and_what_is_only_there(
     container = created(client.post("/containers", json={"name": "films"}))
     (folder,) = tmp_path.rglob("container-*")
     workshop.config = replace(workshop.config, containers_root=folder.parent)
-    grow(folder, FILES, per_folder=FILES)
-    first = next(iter(sorted(folder.rglob("*.dat"))))
-    destination = tmp_path / "destination"
+    source, destination = tmp_path / "source", tmp_path / "destination"
     destination.mkdir()
+    grow(source, FILES, per_folder=FILES)
+    first = next(iter(sorted(path.relative_to(source) for path in source.rglob("*.dat"))))
+    live = add_share_pool(client, "live", "primary", source)
     away = add_share_pool(client, "archive", "active_archive", destination)
-    for path, action in (("/films", "scan"), (f"/films/{first.relative_to(folder)}", "copy")):
-        kind = "data_enrichment" if action == "scan" else "active_archive"
-        body = {"name": action, "workflow_type": kind, "workflow_action": action}
+    for kind, start, end in (
+        ("data_migration", {"pool_id": live}, {"folder_path": "/films"}),
+        ("active_archive", {"file_path": f"/films/{first}"}, {"pool_id": away}),
+    ):
+        body = {"name": kind, "workflow_type": kind, "workflow_action": "copy"}
         task = Task(client, int(created(client.post("/tasks", json=body))["id"]))
-        created(client.post(f"/tasks/{task.id}/task_sources", json={"file_path": path}))
-        if action == "copy":
-            created(client.post(f"/tasks/{task.id}/task_destinations", json={"pool_id": away}))
+        created(client.post(f"/tasks/{task.id}/task_sources", json=start))
+        created(client.post(f"/tasks/{task.id}/task_destinations", json=end))
         client.put(f"/tasks/{task.id}/action/run").raise_for_status()
         workshop.live(lambda task=task: workshop.status(task.id) is TaskStatus.DONE)  # type: ignore[misc]
 
@@ -91,7 +93,7 @@ def test_containers_show_what_is_in_them_and_what_is_only_there(
     size = sum(each.stat().st_size for each in folder.rglob("*.dat"))
     assert (shown()["stat_total_files"], shown()["stat_total_size"]) == (FILES, size)
     assert shown()["stat_size_on_cache"] == size
-    assert shown()["only_on_cache_file_size_sum"] == size - first.stat().st_size
+    assert shown()["only_on_cache_file_size_sum"] == size - (folder / first).stat().st_size
     many = client.get("/containers", params={"stat_total_files": f">={FILES}"}).json()
     assert [each["name"] for each in many["containers"]] == ["films"]
     assert client.get("/containers", params={"stat_total_files": f">{FILES}"}).json()["count"] == 0
