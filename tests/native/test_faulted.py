@@ -217,13 +217,21 @@ def test_calls_that_always_fail_cost_one_file_and_are_on_record(
     assert (failed.failure.kind, failed.failure.stage, failed.failure.side) == (kind, stage, side)
 
 
+FULL = {
+    "write": DESTINATION,
+    "open": "*/destination/*/.longshore-*",
+    "rename": "*/destination/*.dat",
+}
+
+
 @both_ways
+@pytest.mark.parametrize("deed", FULL)
 def test_a_destination_that_is_full_is_told_and_filled_later(
-    tmp_path: Path, library: Path, way: str
+    tmp_path: Path, library: Path, deed: str, way: str
 ) -> None:
-    full = Broken(deed="write", pattern=DESTINATION, number=errno.ENOSPC, first=3, times=3)
-    run = copy(tmp_path, way, library, full)
-    came_to(run, "write", way)
+    full = Broken(deed=deed, pattern=FULL[deed], number=errno.ENOSPC, first=3, times=3)
+    run = copy(tmp_path, way, library, NO_UNNAMED, full)
+    came_to(run, deed, way)
     assert set(run.copied.losses) == {ErrorKind.NO_SPACE}
     run.check({Outcome.COPIED: FILES})
 
