@@ -1,6 +1,7 @@
 """Copy the same trees with Longshore and with its peers, in turns, and compare.
 
-    python -m benchmarks.peers [--quick] [--rounds 3] [--only small,big] [--with longshore,cp]
+    python -m benchmarks.peers [--rounds 3] [--only small,big] [--with longshore,cp]
+    python -m benchmarks.peers --quick [--rounds 1]
 
 Every contender copies every tree into an empty folder (or, in the cases `changed` and `unchanged`,
 into one that it has filled before the clock starts). The clock runs from the request `run` until
@@ -25,7 +26,7 @@ from benchmarks.peers.contenders import Contender, Failed, contenders
 from benchmarks.peers.measuring import Cost
 from benchmarks.peers.report import Result
 
-ROUNDS = 3
+ROUNDS = 3  # at least: the median of fewer is no result
 QUICK_DIVISOR = 500
 ROOM_BYTES = 9 << 30  # two times the biggest tree, the server's data, and some air
 HERE = Path(__file__).parent.parent
@@ -124,7 +125,12 @@ def _compete(chosen: argparse.Namespace, folder: Path) -> int:
         found = tournament.play(case)
         results += found
         print("\n".join(report.table(found)), flush=True)
-    content = report.as_json(facts, installed, missing, results)
+    if chosen.quick:
+        print("\nonly tried (--quick): these figures are no result")
+    content = {
+        "is_result": not chosen.quick,
+        **report.as_json(facts, installed, missing, results),
+    }
     _write(content, chosen.results / "peers.json")
     if chosen.publish and not tournament.wrong:
         _publish(content, facts, results)
@@ -161,14 +167,26 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="runs of each, at least three")
-    parser.add_argument("--quick", action="store_true", help="tiny trees, to try the benchmark")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=ROUNDS,
+        help=f"runs of each, at least {ROUNDS}; with --quick at least 1",
+    )
+    quick = "tiny trees, to try the benchmark; what it measures is no result"
+    parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument("--only", type=names, default=[], help="names of cases")
     parser.add_argument("--with", type=names, default=[], dest="with_", help="names of contenders")
     parser.add_argument("--folder", type=Path, help="where the trees are made")
     parser.add_argument("--results", type=Path, default=HERE / "results", help="where JSON goes")
     parser.add_argument("--publish", action="store_true", help="write docs/benchmarks as well")
-    return parser.parse_args(arguments)
+    chosen = parser.parse_args(arguments)
+    least = 1 if chosen.quick else ROUNDS
+    if chosen.rounds < least:
+        parser.error(f"--rounds: at least {least} runs of each make a result; to try, add --quick")
+    if chosen.quick and chosen.publish:
+        parser.error("--publish: what --quick measures is no result")
+    return chosen
 
 
 if __name__ == "__main__":

@@ -99,6 +99,8 @@ def as_json(
                 "median_cpu_seconds": round(each.cpu_seconds, 3),
                 "peak_memory_bytes": each.memory,
                 "seconds": [round(run.seconds, 3) for run in each.runs],
+                "cpu_seconds": [round(run.cpu_seconds, 3) for run in each.runs],
+                "memory_bytes": [run.memory for run in each.runs],
             }
             for each in results
         ],

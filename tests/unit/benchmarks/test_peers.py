@@ -36,11 +36,34 @@ def test_a_run_prints_a_table_and_writes_what_was_measured(
     assert [each["case"] for each in written["results"]] == ["small", "unchanged"]
     assert {each["contender"] for each in written["results"]} == {"cp"}
     assert all(each["files"] == 100 and each["seconds"] for each in written["results"])
+    single = ("seconds", "cpu_seconds", "memory_bytes")
+    assert all(len(each[name]) == 1 for each in written["results"] for name in single)
+    assert written["is_result"] is False
     assert {"date", "processor", "kernel"} <= written["machine"].keys()
     shown = capsys.readouterr().out
     assert "median s" in shown
+    assert "no result" in shown
     assert "cp: cp" in shown  # its version
     assert [each.name for each in tmp_path.iterdir()] == ["results"]
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (["--rounds=2"], "at least 3"),
+        (["--rounds=2", "--only=small"], "at least 3"),
+        (["--quick", "--rounds=0"], "at least 1"),
+        (["--quick", "--publish"], "no result"),
+    ],
+)
+def test_what_would_be_no_result_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: list[str], complaint: str
+) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        peers.main([*given, "--with=cp", f"--folder={tmp_path}", f"--results={tmp_path}"])
+    assert refusal.value.code == 2
+    assert complaint in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("case", [each.name for each in trees.CASES])
