@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -287,18 +287,17 @@ class CopyPlace:
     written_ns: int
 
 
-def copies_by_file(connection: Connection, file_ids: Sequence[int]) -> dict[int, list[CopyPlace]]:
-    """The live copies of the files on all storages, by file."""
+def each_copy_of(
+    connection: Connection, file_ids: Sequence[int]
+) -> Iterator[tuple[int, CopyPlace]]:
+    """The live copies of the files on all storages, one by one: a file may have very many."""
     columns = (copies.c.storage_kind, copies.c.storage_id, copies.c.path)
     query = select(copies.c.file_id, *columns, copies.c.execution_id, copies.c.written_ns).where(
         copies.c.file_id.in_(file_ids), copies.c.live
     )
-    found: dict[int, list[CopyPlace]] = {}
     for file_id, kind, storage_id, path, execution_id, written_ns in connection.execute(query):
         storage = StorageReference(StorageKind(kind), storage_id)
-        copy = CopyPlace(storage, bytes(path), execution_id, written_ns)
-        found.setdefault(file_id, []).append(copy)
-    return found
+        yield file_id, CopyPlace(storage, bytes(path), execution_id, written_ns)
 
 
 @dataclass(frozen=True, slots=True)

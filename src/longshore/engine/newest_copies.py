@@ -30,12 +30,11 @@ def superseded(
     """
     if plan.listed_execution:
         return set()
-    held = catalogue.copies_by_file(connection, list(set(files.values())))
-    newest = {
-        file_id: max(inside, key=lambda each: _age_of(each, plan.execution_id))
-        for file_id, copies in held.items()
-        if (inside := [each for each in copies if _is_inside(each, plan.sources)])
-    }
+    newest: dict[int, CopyPlace] = {}
+    for file_id, copy in catalogue.each_copy_of(connection, list(set(files.values()))):
+        if _is_inside(copy, plan.sources):
+            best = newest.get(file_id, copy)
+            newest[file_id] = max(best, copy, key=lambda each: _age_of(each, plan.execution_id))
     return {
         path
         for path, file_id in files.items()
