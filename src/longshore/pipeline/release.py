@@ -126,6 +126,7 @@ def is_same(standing: Entry, entry: Entry) -> bool:
 
 
 def _prune(found: FoundFolder, toolbox: Toolbox) -> bool:
+    """Remove the folder if it is empty; whether it is gone now."""
     parent, name = paths.split(found.path)
     try:
         with toolbox.sources[found.source].open_folder(parent) as folder:
@@ -133,7 +134,9 @@ def _prune(found: FoundFolder, toolbox: Toolbox) -> bool:
     except StorageUnavailable:
         raise
     except StorageError as error:
-        if error.kind not in {ErrorKind.NOT_EMPTY, ErrorKind.NOT_FOUND}:
+        if error.kind is ErrorKind.NOT_FOUND:
+            return True  # removed before a crash, or by somebody else: it is not there
+        if error.kind is not ErrorKind.NOT_EMPTY:
             toolbox.warn(f"an emptied folder stays: {error}")
         return False
     return True

@@ -7,11 +7,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
+from longshore.database.connection import reading
+from longshore.database.node_rows import NodeState
+from longshore.database.tables import nodes
 from longshore.domain.execution import IDLE, TaskStatus
 from longshore.engine import controller
+from longshore.pipeline.messages import WorkKind
 from tests.exactness import check_exact, check_records, last_execution, status_of, work_left
+from tests.records import files_on_record, path_of
 from tests.story import Task, add_copy_task, add_share_pool
 from tests.trees import describe, grow, staged_left
 from tests.workshop import CrashAt, Workshop, reaching
@@ -32,7 +38,9 @@ MOVER = (
 COMMITS_MAXIMUM = 400  # a run of so few files has fewer; more means that it never ends
 
 
-def add_task(client: httpx.Client, folder: Path, *, files: int = FILES) -> tuple[Task, Path, Path]:
+def add_task(
+    client: httpx.Client, folder: Path, *, files: int = FILES, action: str = "copy"
+) -> tuple[Task, Path, Path]:
     """A task of its own between two new folders; its id and the folders."""
     source, destination = folder / "source", folder / "destination"
     for each in (source, destination):
@@ -42,6 +50,7 @@ def add_task(client: httpx.Client, folder: Path, *, files: int = FILES) -> tuple
         client,
         add_share_pool(client, "live", "primary", source),
         add_share_pool(client, "archive", "offline_archive", destination),
+        workflow_action=action,
     )
     return task, source, destination
 
@@ -122,6 +131,46 @@ def test_copy_is_exact_after_a_mover_has_died_anywhere(workshop: Workshop, tmp_p
             assert workshop.executor.deaths == number - 1
             return
     raise AssertionError("it goes on for ever")
+
+
+@pytest.mark.parametrize(
+    "points", [COMMITS, ("mover.order", "mover.reply")], ids=["commit", "order"]
+)
+def test_move_loses_nothing_in_a_crash_at_any_commit_or_order(
+    workshop: Workshop, tmp_path: Path, points: tuple[str, ...]
+) -> None:
+    client = workshop.client()
+    for number in range(1, COMMITS_MAXIMUM):
+        task, source, destination = add_task(client, tmp_path / str(number), action="move")
+        before = describe(source)
+        crash = CrashAt(points, number)
+        execution_id = run_with_crash(workshop, task, crash)
+        check_moved(workshop, execution_id, before, source, destination)
+        if not crash.has_happened:
+            kinds = {order.kind for order in workshop.executor.orders}
+            assert {WorkKind.RELEASE, WorkKind.PRUNE} <= kinds
+            return
+    raise AssertionError("it goes on for ever")
+
+
+def check_moved(
+    workshop: Workshop,
+    execution_id: int,
+    before: dict[bytes, tuple[object, ...]],
+    source: Path,
+    destination: Path,
+) -> None:
+    """What was there is at the destination and nowhere else, on record once, nothing left over."""
+    assert status_of(workshop.database, execution_id) is TaskStatus.DONE
+    assert describe(destination) == before
+    assert describe(source) == {}
+    assert work_left(workshop.database, execution_id) == 0
+    check_records(workshop.database, execution_id)
+    recorded = {path_of(each) for each in files_on_record(workshop.database, execution_id)}
+    assert recorded == {path for path, (kind, *_) in before.items() if kind != "folder"}
+    in_trees = select(nodes.c.state).where(nodes.c.parent_id.is_not(None)).distinct()
+    with reading(workshop.database.journal) as connection:
+        assert connection.execute(in_trees).scalars().all() == [NodeState.STUB.value]
 
 
 def test_stopped_copy_is_never_taken_for_a_finished_one(workshop: Workshop, tmp_path: Path) -> None:
