@@ -2,6 +2,10 @@
 
 The two parts have their own chains of migrations (`migrations/state`, `migrations/journal`) and
 version tables, so that the same chains serve two SQLite files and one PostgreSQL database.
+
+    no version     create: the tables of this version at once, with the newest version
+    an older one   upgrade: the migrations that are missing, one after the other
+    the newest     nothing
 """
 
 from __future__ import annotations
@@ -10,15 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import (
+    Column,
     Connection,
     Engine,
     MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    insert,
     inspect,
-    literal_column,
     select,
     text,
 )
-from sqlalchemy import table as sql_table
 
 from longshore.database import tables
 from longshore.database.connection import Database, reading, writing
@@ -38,9 +45,10 @@ class SchemaTooNew(LongshoreError):
 
 
 def migrate(database: Database) -> None:
-    """Apply what is missing, each part in one transaction. Raises SchemaTooNew.
+    """Make or apply what is missing, each part in one transaction. Raises SchemaTooNew.
 
-    Several processes may call it at the same time: one does the work, the others wait for it.
+    Who dies in it leaves each part as it was, or finished. Several processes may call it at the
+    same time: one does the work, the others wait for it.
     """
     for part, engine in (("state", database.state), ("journal", database.journal)):
         _migrate_part(part, engine)
@@ -74,13 +82,21 @@ def scripts(part: str) -> ScriptDirectory:
 
 def current_version(part: str, connection: Connection) -> str | None:
     """The revision the part is at; None before the first migration."""
-    table = version_table(part)
-    if not inspect(connection).has_table(table):
+    if not inspect(connection).has_table(version_table(part)):
         return None
-    found: str | None = connection.execute(
-        select(literal_column("version_num")).select_from(sql_table(table))
-    ).scalar()
+    found: str | None = connection.execute(select(_versions(part).c.version_num)).scalar()
     return found
+
+
+def _versions(part: str) -> Table:
+    """The version table as alembic makes it."""
+    name = version_table(part)
+    return Table(
+        name,
+        MetaData(),
+        Column("version_num", String(32), nullable=False),
+        PrimaryKeyConstraint("version_num", name=f"{name}_pkc"),
+    )
 
 
 def _migrate_part(part: str, engine: Engine) -> None:
@@ -92,8 +108,18 @@ def _migrate_part(part: str, engine: Engine) -> None:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
         version = current_version(part, connection)
-        if version != head(part):
+        if version is None:
+            create(part, connection)
+        elif version != head(part):
             upgrade(part, version, connection)
+
+
+def create(part: str, connection: Connection) -> None:
+    """Make the part's tables as they are after the newest migration."""
+    PARTS[part].create_all(connection, checkfirst=False)
+    versions = _versions(part)
+    versions.create(connection, checkfirst=False)
+    connection.execute(insert(versions).values(version_num=head(part)))
 
 
 def upgrade(part: str, version: str | None, connection: Connection, *, to: str = "head") -> None:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from longshore.database.connection import Database, open_database
 from longshore.database.migrate import migrate
+
+
+class Location(NamedTuple):
+    """Where a database is: what `open_database` wants to know."""
+
+    url: str | None
+    data_dir: Path
 
 
 def new_postgresql_database(server_url: str) -> str:
@@ -25,11 +34,17 @@ def new_postgresql_database(server_url: str) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    url = None
+def new_location(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Location]:
+    """Makes the places of empty databases of one kind."""
     if request.param == "postgresql":
-        url = new_postgresql_database(request.getfixturevalue("postgresql_server"))
-    database = open_database(url, tmp_path)
+        server: str = request.getfixturevalue("postgresql_server")
+        return lambda: Location(new_postgresql_database(server), tmp_path)
+    return lambda: Location(None, Path(tempfile.mkdtemp(dir=tmp_path)))
+
+
+@pytest.fixture
+def empty_database(new_location: Callable[[], Location]) -> Iterator[Database]:
+    database = open_database(*new_location())
     yield database
     database.dispose()
 

@@ -1,23 +1,58 @@
 from __future__ import annotations
 
-import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Row, insert, select, text
+from sqlalchemy import Engine, insert, select, text
 
 from longshore.database import catalogue, task_indexes
 from longshore.database import migrate as migrations
-from longshore.database.connection import Database, open_sqlite, reading, writing
+from longshore.database.connection import (
+    Database,
+    open_database,
+    open_sqlite,
+    reading,
+    writing,
+)
 from longshore.database.tables import copies
+from tests.contract.database.conftest import Location
+from tests.contract.database.schemas import rows, schema
 
 
-def test_migrations_and_tables_give_the_same_schema(database: Database) -> None:
+@pytest.fixture
+def migrated(new_location: Callable[[], Location]) -> Iterator[Database]:
+    """A database that went through every migration."""
+    database = open_database(*new_location())
+    for part, engine in engines(database):
+        with writing(engine) as connection:
+            migrations.upgrade(part, None, connection)
+    yield database
+    database.dispose()
+
+
+def engines(database: Database) -> tuple[tuple[str, Engine], ...]:
+    return (("state", database.state), ("journal", database.journal))
+
+
+def assert_alike(one: Database, other: Database) -> None:
+    """The same tables, indexes, constraints, triggers, versions and rows."""
+    for (_, left), (_, right) in zip(engines(one), engines(other), strict=True):
+        with reading(left) as first, reading(right) as second:
+            assert schema(first) == schema(second)
+            assert rows(first) == rows(second)
+
+
+def test_migrations_and_tables_give_the_same_schema(migrated: Database) -> None:
     both = set(migrations.PARTS["state"].tables) | set(migrations.PARTS["journal"].tables)
-    for part, engine in (("state", database.state), ("journal", database.journal)):
+    for part, engine in engines(migrated):
         with reading(engine) as connection:
             context = MigrationContext.configure(
                 connection,
@@ -38,28 +73,76 @@ def test_migrations_and_tables_give_the_same_schema(database: Database) -> None:
             assert compare_metadata(context, migrations.PARTS[part]) == []
 
 
-def test_sqlite_schema_texts_are_the_same_made_by_migrations_and_by_tables(tmp_path: Path) -> None:
-    migrated, created = open_sqlite(tmp_path / "migrated"), open_sqlite(tmp_path / "created")
-    (tmp_path / "migrated").mkdir()
-    (tmp_path / "created").mkdir()
-    migrations.migrate(migrated)
-    migrations.PARTS["state"].create_all(created.state)
-    migrations.PARTS["journal"].create_all(created.journal)
-    query = text(
-        "SELECT name, sql FROM sqlite_master WHERE tbl_name NOT LIKE 'alembic%' ORDER BY 1"
+def test_a_new_database_is_what_the_migrations_would_have_made(
+    database: Database, migrated: Database
+) -> None:
+    assert_alike(database, migrated)
+
+
+def test_a_new_database_needs_no_migration(new_location: Callable[[], Location]) -> None:
+    script = _OPENS + "assert not any(name.startswith('alembic') for name in sys.modules)\n"
+    made = run_elsewhere(script, new_location())
+    assert made.returncode == 0, made.stderr
+
+
+@pytest.mark.parametrize(
+    "last",
+    ["CREATE TABLE tasks", "CREATE TABLE alembic_version_state", "CREATE TABLE nodes"],
+)
+def test_a_database_is_whole_after_a_death_while_it_was_made(
+    new_location: Callable[[], Location], database: Database, last: str
+) -> None:
+    location = new_location()
+    died = run_elsewhere(_OPENS, location, last)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    other = open_database(*location)
+    migrations.migrate(other)
+    assert_alike(other, database)
+    other.dispose()
+
+
+_OPENS = """
+import os, signal, sys
+from pathlib import Path
+from sqlalchemy import Engine, event
+from longshore.database.connection import open_database
+from longshore.database.migrate import migrate
+
+def look(connection, cursor, statement, *more):
+    if sys.argv[3:] and sys.argv[3] in statement:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+event.listen(Engine, "after_cursor_execute", look)
+migrate(open_database(sys.argv[1] or None, Path(sys.argv[2])))
+"""
+
+
+def run_elsewhere(
+    script: str, location: Location, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", script, location.url or "", str(location.data_dir)]
+    return subprocess.run(
+        [*command, *arguments], check=False, capture_output=True, text=True, timeout=60
     )
-    for one, other in ((migrated.state, created.state), (migrated.journal, created.journal)):
-        with reading(one) as left, reading(other) as right:
-            assert [_normal(row) for row in left.execute(query)] == [
-                _normal(row) for row in right.execute(query)
-            ]
-    migrated.dispose()
-    created.dispose()
 
 
-def _normal(row: Row[Any]) -> list[str]:
-    """The statement's words in alphabetical order: constraints may come in any order."""
-    return [row.name, *sorted(re.findall(r"\w+", row.sql or ""))]
+def test_several_may_make_a_new_database_at_the_same_time(
+    new_location: Callable[[], Location], database: Database
+) -> None:
+    location, together = new_location(), threading.Barrier(4)
+
+    def start() -> None:
+        mine = open_database(*location)
+        together.wait(timeout=30)
+        migrations.migrate(mine)
+        mine.dispose()
+
+    with ThreadPoolExecutor(together.parties) as pool:
+        for each in [pool.submit(start) for _ in range(together.parties)]:
+            each.result()
+    made = open_database(*location)
+    assert_alike(made, database)
+    made.dispose()
 
 
 def test_migrating_twice_changes_nothing(database: Database) -> None:

@@ -310,9 +310,3 @@ def check_headers(database: Database) -> None:
             place = Place(folder, name, name)
             blocks = recorded_files.next_blocks(connection, EXECUTION, -1, places=[place])
             assert len(blocks) == 1
-
-
-def test_the_rows_of_an_earlier_schema_are_gone(empty_database: Database) -> None:
-    migrations.migrate(empty_database)
-    with reading(empty_database.journal) as connection:
-        assert not sa.inspect(connection).has_table("execution_files")
