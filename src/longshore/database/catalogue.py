@@ -184,12 +184,15 @@ _REWRITTEN = ("size", "mtime_ns", *_KNOWN, "live", "execution_id", "written_ns",
 _WRITE_OVER = f"{_ON_COPY} {', '.join(f'{name} = excluded.{name}' for name in _REWRITTEN)}"
 
 _SAME = "copies.size = excluded.size AND copies.mtime_ns = excluded.mtime_ns"
+_AS_FOUND = ", ".join(
+    f"{name} = CASE WHEN {_SAME} THEN copies.{name} ELSE excluded.{name} END" for name in _KNOWN
+)
 _WRITE_FOUND = (
-    f"{_ON_COPY} {', '.join(f'{n} = CASE WHEN {_SAME} THEN copies.{n} END' for n in _KNOWN)}, "
-    "size = excluded.size, mtime_ns = excluded.mtime_ns, live = TRUE "
+    f"{_ON_COPY} {_AS_FOUND}, size = excluded.size, mtime_ns = excluded.mtime_ns, live = TRUE "
     f"WHERE NOT (copies.live AND {_SAME})"
 )
-"""Nothing is written where the copy is known as it was found."""
+"""Nothing is written where the copy is known as it was found. What is known of another state of it
+is not true any more: then only what has come with this one is."""
 
 
 def end_other_copies(
@@ -257,23 +260,43 @@ def unkept_at(
     return {bytes(path): (size, bytes(lost)) for path, size, lost in connection.execute(query)}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldCopy:
+    """A copy: where it lies on its storage, and which state of the file it holds."""
+
+    path: bytes
+    size: int
+    mtime_ns: int
+    xxh3_128: bytes  # b"" = unknown
+    checksum_kind: str | None
+    checksum: bytes
+
+
 def copies_of(
     connection: Connection,
     file_ids: Sequence[int],
     storage: StorageReference,
     execution_ids: Sequence[int],
-) -> dict[int, list[tuple[bytes, int, int]]]:
-    """(path, size, mtime_ns) of the files' live copies that these executions wrote, by file."""
-    query = select(copies.c.file_id, copies.c.path, copies.c.size, copies.c.mtime_ns).where(
+) -> dict[int, list[HeldCopy]]:
+    """The files' live copies on the storage that these executions wrote, by file."""
+    query = select(copies).where(
         copies.c.file_id.in_(file_ids),
         copies.c.storage_kind == storage.kind.value,
         copies.c.storage_id == storage.id,
         copies.c.execution_id.in_(execution_ids),
         copies.c.live,
     )
-    found: dict[int, list[tuple[bytes, int, int]]] = {}
-    for file_id, path, size, mtime_ns in connection.execute(query):
-        found.setdefault(file_id, []).append((bytes(path), size, mtime_ns))
+    found: dict[int, list[HeldCopy]] = {}
+    for row in connection.execute(query):
+        copy = HeldCopy(
+            path=bytes(row.path),
+            size=row.size,
+            mtime_ns=row.mtime_ns,
+            xxh3_128=bytes(row.xxh3_128 or b""),
+            checksum_kind=row.checksum_kind,
+            checksum=bytes(row.checksum or b""),
+        )
+        found.setdefault(row.file_id, []).append(copy)
     return found
 
 

@@ -140,11 +140,11 @@ class Run:
         """
         if self.cleaning:
             return [WorkKind.CLEAN, WorkKind.LINKS]
-        either = (WorkKind.ERASE, WorkKind.CHECK, WorkKind.SPEEDTEST, WorkKind.CLEAN)
+        either = (WorkKind.ERASE, WorkKind.SPEEDTEST, WorkKind.CLEAN)
         if self.is_ordered:
             return self._kinds_in_order(either)
         # Parts before the next file: what is begun ends soon, and few files are open at once.
-        copying = [WorkKind.PART, WorkKind.COPY]
+        copying = [WorkKind.PART, WorkKind.COPY, WorkKind.CHECK]
         if sum(self.queues[kind].count for kind in copying) < BACKLOG_PER_MOVER * movers:
             order = [WorkKind.SCAN, *copying]
         else:
@@ -160,9 +160,13 @@ class Run:
     def _kinds_in_order(self, either: tuple[WorkKind, ...]) -> list[WorkKind]:
         """As `next_kinds`: what comes first is known only when everything is found."""
         first = [WorkKind.LOOK, WorkKind.FINISH, WorkKind.PART, WorkKind.SCAN]
-        if any(self.queues[kind].count for kind in FINDING):
+        finding = set(FINDING)
+        if self.plan.base_executions:
+            first.append(WorkKind.CHECK)  # what is not the same as in a backup is copied then
+            finding.add(WorkKind.CHECK)
+        if any(self.queues[kind].count for kind in finding):
             return first
-        return [*first, WorkKind.COPY, *either, *HELD_PHASES]
+        return [*first, WorkKind.COPY, WorkKind.CHECK, *either, *HELD_PHASES]
 
     def is_finished(self) -> bool:
         return not self.under_way and not any(self.held.values()) and not self.unfinished()

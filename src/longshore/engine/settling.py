@@ -72,16 +72,17 @@ class Returned:
 
 def settle(floor: Floor, returned: Sequence[Returned]) -> None:
     """Record everything that came back, in one transaction. Raises LeaseLost."""
-    after_commit: list[AfterCommit] = []
+    settled: list[tuple[_Settling, AfterCommit]] = []
     with floor.journal() as connection:
         for each in returned:
-            after_commit.append(_Settling(floor, connection, each).settle())
+            settling = _Settling(floor, connection, each)
+            settled.append((settling, settling.settle()))
     floor.settled += len(returned)
-    for then in after_commit:
+    for _, then in settled:
         then()
-    for each in returned:
-        _note(floor, each)
-        _tell_results(floor, each)
+    for settling, _ in settled:
+        _note(floor, settling.returned)
+        _tell_results(floor, settling)
 
 
 @dataclass(slots=True)
@@ -89,6 +90,7 @@ class _Settling:
     floor: Floor
     connection: Connection
     returned: Returned
+    decided: list[Record] | None = None  # the records, where they are not those of the reply
 
     def settle(self) -> AfterCommit:
         """Write what came back; what the run has to learn once that is committed."""
@@ -134,7 +136,9 @@ class _Settling:
     def _scanned(self, reply: ScanReply) -> AfterCommit:
         if not journal.remove_work(self.connection, self.item.id):
             return self._gone
-        reply = self._retargeted(self._without_unchanged(self._only_freeable(reply)))
+        reply, to_compare = self._without_unchanged(self._only_freeable(reply))
+        reply = self._retargeted(reply)
+        self.decided = _all_records(reply)
         recorder = self._recorder()
         change = recorder.record(self.connection, self.item.id, reply.records)
         recorder.record_listed(self.connection, reply.listed)
@@ -143,6 +147,7 @@ class _Settling:
         new = [
             *_new_work(WorkKind.SCAN, reply.remaining),
             *self._batches(reply),
+            *_new_work(WorkKind.CHECK, to_compare),
             *_new_work(WorkKind.LINKS, reply.links, WorkState.HELD),
             *self._releases(reply.records),
         ]
@@ -183,7 +188,7 @@ class _Settling:
             self.connection,
             self.run.plan,
             reply.batches,
-            folder_id=partial(self.floor.folder_ids.id_of, self.connection),
+            folder_id=self._folder_id(),
             archives=archives,
             changed_before_ns=self.floor.time_ns() - rest_ns,
         )
@@ -220,20 +225,27 @@ class _Settling:
 
         return learn
 
-    def _without_unchanged(self, reply: ScanReply) -> ScanReply:
-        """The reply without what earlier backups hold, where this is an incremental one."""
+    def _without_unchanged(self, reply: ScanReply) -> tuple[ScanReply, list[PackedWork]]:
+        """The reply without what earlier backups hold, where this is an incremental one.
+
+        Beside it the files that have to be read before it is known whether they do.
+        """
         if not self.run.plan.base_executions:
-            return reply
+            return reply, []
         changed = incremental.leave_out(
             self.connection,
             self.run.plan,
             reply.batches,
-            folder_id=partial(self.floor.folder_ids.id_of, self.connection),
+            folder_id=self._folder_id(),
             first_place=len(reply.records),
             finished_ns=self.floor.time_ns(),
         )
         records = [*reply.records, *changed.unchanged]
-        return msgspec.structs.replace(reply, batches=changed.batches, records=records)
+        reply = msgspec.structs.replace(reply, batches=changed.batches, records=records)
+        return reply, changed.to_compare
+
+    def _folder_id(self) -> incremental.FolderId:
+        return partial(self.floor.folder_ids.id_of, self.connection)
 
     def _retargeted(self, reply: ScanReply) -> ScanReply:
         """The reply with what the catalogue knows of the copies, where some may be read."""
@@ -293,16 +305,35 @@ class _Settling:
         then = self._replace(reply.remaining)
         if then == self._gone:
             return then
-        change = self._recorder().record(self.connection, self.item.id, reply.records)
+        changed = self._read(reply)
+        self.decided = changed.unchanged
+        change = self._recorder().record(self.connection, self.item.id, changed.unchanged)
         self._count(change)
+        added = journal.add_work(
+            self.connection, self.run.execution_id, _new_work(WorkKind.COPY, changed.batches)
+        )
 
         def learn() -> None:
             then()
+            self.run.added(added)
             self.run.followed.pop(self.item.id, None)
             if reply.inside:
                 self.run.followed[self.item.id] = 1  # any other mover would begin it anew
 
         return learn
+
+    def _read(self, reply: FileReply) -> incremental.Changed:
+        """What is through, and what an incremental backup copies now that its content is known."""
+        if not self.run.plan.base_executions:
+            return incremental.Changed(unchanged=reply.records)
+        return incremental.after_reading(
+            self.connection,
+            self.run.plan,
+            self.item.payload,
+            reply.records,
+            folder_id=self._folder_id(),
+            sort_key=self.item.sort_key or b"",
+        )
 
     def _copied(self, reply: CopyReply) -> AfterCommit:
         then = self._replace(reply.remaining)
@@ -403,7 +434,23 @@ class _Settling:
             return (lambda: self.run.returned(item)) if kept else self._gone
         if item.kind == WorkKind.COPY:
             return self._split(item, death)
+        if item.kind == WorkKind.CHECK and self.run.plan.base_executions:
+            return self._copy_unread(item)
         return self._give_up_on(item, death)
+
+    def _copy_unread(self, item: WorkItem) -> AfterCommit:
+        """Files whose reading kills movers: among copies the guilty one is found."""
+        if not journal.remove_work(self.connection, item.id):
+            return self._gone
+        packed = PackedWork(item.files, item.size, item.payload, item.sort_key or b"")
+        new = _new_work(WorkKind.COPY, [packed])
+        added = journal.add_work(self.connection, self.run.execution_id, new)
+
+        def learn() -> None:
+            self.run.removed(item)
+            self.run.added(added)
+
+        return learn
 
     def _split(self, item: WorkItem, death: MoverDied) -> AfterCommit:
         """Isolate the file that kills movers: halve the batch until it is alone."""
@@ -486,15 +533,14 @@ def _all_records(reply: ScanReply) -> list[Record]:
     return [*reply.records, *chain.from_iterable(map(expand, reply.unchanged))]
 
 
-def _tell_results(floor: Floor, returned: Returned) -> None:
+def _tell_results(floor: Floor, settling: _Settling) -> None:
     """Let the plug-ins know of outcomes that are committed."""
-    completion = returned.completion
+    completion = settling.returned.completion
     if floor.hooks.plugins and isinstance(completion, Completion):
-        reply = completion.reply
-        records = getattr(reply, "records", ())
-        if isinstance(reply, ScanReply):
-            records = _all_records(reply)
-        tell_results(floor.hooks, returned.run.task_id, returned.run.execution_id, records)
+        records = settling.decided
+        if records is None:
+            records = getattr(completion.reply, "records", [])
+        tell_results(floor.hooks, settling.run.task_id, settling.run.execution_id, records)
 
 
 def _note(floor: Floor, returned: Returned) -> None:

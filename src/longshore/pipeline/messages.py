@@ -34,7 +34,7 @@ class WorkKind(IntEnum):
     PRUNE = 6  # removal of source folders that a move has emptied
     LINKS = 7  # removal of what hard links were made from, after everything is copied
     ERASE = 8  # removal of files, by the action erase
-    CHECK = 9  # reading files again, by the action scan with a checksum
+    CHECK = 9  # reading files where they are: scan, and incremental backups, with a checksum
     LIST = 10  # the files of an earlier execution, page by page: work of the controller itself
     SPEEDTEST = 11  # writing, reading and removing a test file
     LOOK = 12  # which folders are missing at the destination, before files are written into them

@@ -215,7 +215,9 @@ def test_of_copies_at_one_place_that_are_put_together_the_last_one_counts(
         assert connection.execute(select(copies.c.size)).scalars().all() == [7]
 
 
-def test_copy_that_is_found_in_another_state_has_no_checksum_any_more(database: Database) -> None:
+def test_copy_that_is_found_in_another_state_has_the_checksum_that_was_found_if_any(
+    database: Database,
+) -> None:
     with writing(database.journal) as connection:
         root = catalogue.create_root(connection, "root")
         file_id = catalogue.put(connection, root, root, [entry(b"a")])[b"a"]
@@ -223,8 +225,10 @@ def test_copy_that_is_found_in_another_state_has_no_checksum_any_more(database: 
         catalogue.put_found_copies(connection, [copy_row(file_id, xxh3_128=None)])
         found = select(copies.c.live, copies.c.xxh3_128)
         assert connection.execute(found).one() == (True, b"x" * 16)
-        catalogue.put_found_copies(connection, [copy_row(file_id, mtime_ns=6)])
+        catalogue.put_found_copies(connection, [copy_row(file_id, mtime_ns=6, xxh3_128=None)])
         assert connection.execute(found).one() == (True, None)
+        catalogue.put_found_copies(connection, [copy_row(file_id, mtime_ns=7)])
+        assert connection.execute(found).one() == (True, b"x" * 16)
 
 
 def test_nodes_of_many_folders_are_put_at_once(database: Database) -> None:

@@ -215,6 +215,11 @@ def test_an_incremental_backup_knows_what_lies_on_every_share(
     execution = story.run(task)
     assert outcomes(workshop.database, execution) == {Outcome.IDENTICAL: FILES}
     assert sum(len(there) for there in story.arrived()) == FILES
+    for share_id, there in zip(story.share_ids, story.arrived(), strict=True):
+        on_record = story.storages_on_record().items()
+        assert {name for name, ids in on_record if ids == {share_id}} == {
+            os.path.basename(path) for path in there
+        }
 
 
 @pytest.mark.parametrize("points", [("journal.commit",), ("mover.staged", "mover.published")])
