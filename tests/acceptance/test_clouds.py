@@ -103,6 +103,28 @@ def test_a_tree_goes_to_a_bucket_and_comes_back_as_it_was(
     assert describe(destination) == describe(source)
 
 
+@pytest.mark.parametrize("first", ["share", "bucket"])
+def test_a_move_to_a_share_and_a_bucket_ends_when_both_hold_everything(
+    client: httpx.Client, cloud: AddPool, source: Path, destination: Path, first: str
+) -> None:
+    grow(source, FILES)
+    (source / "big.bin").write_bytes(os.urandom(BIG_BYTES))
+    before, files = describe(source), contents(source)
+    live = add_share_pool(client, "live", "primary", source)
+    share = add_share_pool(client, "share", "offline_archive", destination)
+    bucket = cloud("offline_archive", at="rclone")
+    ends = [share, bucket.id] if first == "share" else [bucket.id, share]
+    task = add_copy_task(client, live, ends[0], workflow_action="move")
+    created(client.post(f"/tasks/{task.id}/task_destinations", json={"pool_id": ends[1]}))
+    execution = done(task)
+    types = {"share": "secondary_nas", "bucket": "secondary_cloud"}
+    assert execution["destination_type"] == types[first]
+    assert execution["processed_files"] == len(task.files()) == 2 * len(files)
+    assert describe(destination) == before
+    assert {key: content for key, content in bucket.objects().items() if key in files} == files
+    assert list(source.iterdir()) == []
+
+
 @pytest.mark.parametrize("at", STORES)
 def test_what_moved_to_a_bucket_comes_back_to_its_place(
     client: httpx.Client, cloud: AddPool, source: Path, at: str

@@ -74,7 +74,7 @@ Options = dict[OptionType, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """A plan, and the two ends as the execution's history shows them."""
+    """A plan, and the two ends as the execution's history shows them: the first of each."""
 
     plan: ExecutionPlan
     source_type: StorageType
@@ -184,7 +184,7 @@ def _conflict(task: runs.TaskRow, options: dict[OptionType, str]) -> ConflictRes
 def _check(
     task: runs.TaskRow, sources: Sequence[End], destinations: Sequence[End]
 ) -> tuple[StorageType, StorageType | None]:
-    """The types of both ends, once everything that a run needs is there."""
+    """The types of the first ends, once everything that a run needs is there."""
     if not task.workflow_type or not task.workflow_action:
         raise CannotStart("the task has no workflow type or no workflow action yet")
     workflow_type = WorkflowType(task.workflow_type)
@@ -196,33 +196,46 @@ def _check(
         raise CannotStart("this version cannot run a scan of data_enrichment")
     if not sources:
         raise CannotStart("the task has no source")
-    source_type = _one_type(sources, task.source_type, "source")
-    needed = needs_destination(workflow_type, action, source_type)
+    source_types = _types(sources, task.source_type, "source")
     optional = action is WorkflowAction.RESTORE  # without one: back to the original place
-    if needed and not destinations and not optional:
-        raise CannotStart("the task has no destination")
-    destination_type = (
-        _one_type(destinations, task.destination_type, "destination") if destinations else None
-    )
-    if refused_fields(workflow_type, action, source_type, destination_type):
-        towards = f" to {destination_type.value}" if destination_type else ""
-        raise CannotStart(
-            f"{workflow_type.value} {action.value} does not go from {source_type.value}{towards}"
-        )
+    if not destinations and not optional:
+        for source_type in source_types:
+            if needs_destination(workflow_type, action, source_type):
+                raise CannotStart("the task has no destination")
+    destination_types = _types(destinations, task.destination_type, "destination")
+    towards: Sequence[StorageType | None] = destination_types or [None]
+    for source_type, destination_type in product(source_types, towards):
+        _check_pair(workflow_type, action, source_type, destination_type)
     ranged = any(source.range_last for source in sources)
     if ranged and (action not in RANGED or not destinations):
         raise CannotStart("a byte range goes with copy and with restore to a destination only")
-    return source_type, destination_type
+    return source_types[0], destination_types[0] if destination_types else None
 
 
-def _one_type(ends: Sequence[End], declared: str | None, side: str) -> StorageType:
-    found = {end.type for end in ends}
-    if len(found) > 1:
-        raise CannotStart(f"the {side}s are of different types")
-    (only,) = found
-    if declared and declared != only.value:
-        raise CannotStart(f"{side}_type is {declared}, but the {side} is a {only.value}")
-    return only
+def _types(ends: Sequence[End], declared: str | None, side: str) -> list[StorageType]:
+    """The types of all these ends, in their order; only the declared one, where one is."""
+    found = list(dict.fromkeys(end.type for end in ends))
+    for each in found:
+        if declared and declared != each.value:
+            raise CannotStart(f"{side}_type is {declared}, but a {side} is a {each.value}")
+    return found
+
+
+def _check_pair(
+    workflow_type: WorkflowType,
+    action: WorkflowAction,
+    source_type: StorageType,
+    destination_type: StorageType | None,
+) -> None:
+    """Every source is written to every destination, so each pair has to be in the matrix."""
+    values = {
+        "workflow_action": action,
+        "source_type": source_type,
+        "destination_type": destination_type,
+    }
+    for field in refused_fields(workflow_type, action, source_type, destination_type):
+        what = f"{workflow_type.value} {action.value} from {source_type.value}"
+        raise CannotStart(f"{field} {values[field]} does not fit {what}")
 
 
 # ------------------------------------------------------------------------------- the plan
