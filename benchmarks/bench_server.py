@@ -35,10 +35,9 @@ def main() -> None:
     print(f"python {sys.version.split()[0]}, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory(prefix="longshore-server-", dir=chosen.folder) as name:
         folder = Path(name)
-        for what in ("first start", "second start"):
-            server = started(folder, what)
-            if what == "first start":
-                server.stop()
+        started(folder, "other", "first start, all to be compiled").stop()
+        started(folder, "data", "first start").stop()
+        server = started(folder, "data", "second start")
         try:
             idle(server, chosen.idle)
             latency(server, folder, chosen.runs)
@@ -46,10 +45,10 @@ def main() -> None:
             server.close()
 
 
-def started(folder: Path, what: str) -> Server:
-    """A started server, with what that took."""
-    # As where Python may keep what it has compiled; a first start has to compile everything.
-    server = Server(folder / "data", COMPILED | {"PYTHONPYCACHEPREFIX": str(folder / "compiled")})
+def started(folder: Path, data: str, what: str) -> Server:
+    """A started server with its data there, and what that took."""
+    # As where Python may keep what it has compiled: an installation compiles, or the first start.
+    server = Server(folder / data, COMPILED | {"PYTHONPYCACHEPREFIX": str(folder / "compiled")})
     begun = time.perf_counter()
     server.start()
     seconds = time.perf_counter() - begun

@@ -9,7 +9,7 @@ Each function imports what its process needs and no more, so that movers start f
 
 from __future__ import annotations
 
-import asyncio
+import gc
 import os
 import socket
 import sys
@@ -241,7 +241,9 @@ def run_api(config: Config) -> None:
     import uvloop
 
     from longshore.api.garbage import shorten_pauses
+    from longshore.observability import configure_logging
 
+    configure_logging(config.log_level, process="api")
     database = open_configured_database(data_dir=config.data_dir)
     app, password = build_api(config, database)
     if password is not None:
@@ -265,6 +267,7 @@ def run_api(config: Config) -> None:
         await server.serve(sockets=[listening])
 
     shorten_pauses()
+    gc.enable()
     uvloop.run(serve())
     database.dispose()
 
@@ -274,14 +277,17 @@ def run_api(config: Config) -> None:
 
 def run_controller(config: Config) -> None:
     """Be the controller, or wait to become it, until SIGTERM."""
+    import asyncio
+
     from longshore.database.leases import LeaseLost
     from longshore.database.wakeup import Listener
     from longshore.engine.controller import Controller
     from longshore.engine.executors.local import LocalExecutor
-    from longshore.hooks import load_hooks
+    from longshore.hooks import installed, load_hooks
     from longshore.native import state
-    from longshore.observability import logger
+    from longshore.observability import configure_logging, logger
 
+    configure_logging(config.log_level, process="controller")
     if config.native_loops:
         logger("controller").info("native inner loops", state=state())
     database = open_configured_database(data_dir=config.data_dir)
@@ -303,7 +309,7 @@ def run_controller(config: Config) -> None:
         await Controller(
             config=config,
             callbacks_test=callbacks_test,
-            hooks=load_hooks(),
+            hooks=load_hooks(installed()),
             unseal=unseal,
             database=database,
             listener=listener,
@@ -313,6 +319,7 @@ def run_controller(config: Config) -> None:
             time_ns=time.time_ns,
         ).run()
 
+    gc.enable()
     try:
         asyncio.run(control())
     except LeaseLost as error:
@@ -339,18 +346,24 @@ def open_filter(plan: ExecutionPlan, limits: Limits) -> FilterChain | None:
 def run_mover(config: Config, controller_pid: int) -> None:
     """Be a mover of the controller with that process id, until it ends."""
     from longshore.engine.executors.mover_process import serve_orders
-    from longshore.hooks import load_hooks
+    from longshore.hooks import installed, load_hooks
+    from longshore.observability import configure_logging
     from longshore.pipeline.mover import Mover
 
+    plugins = installed()
+    if plugins:
+        # Nothing else of a mover writes logs, and the library for it is a third of its start.
+        configure_logging(config.log_level, process="mover")
     mover = Mover(
         open_storage=partial(
             open_storage, native_loops=config.native_loops, temporary_folder=config.data_dir
         ),
         open_filter=partial(open_filter, limits=callback_limits(config)),
-        hooks=load_hooks(),
+        hooks=load_hooks(plugins),
         monotonic=time.monotonic,
         time_ns=time.time_ns,
     )
+    gc.enable()
     try:
         serve_orders(config.data_dir, controller_pid, mover)
     finally:
@@ -366,12 +379,12 @@ def process_command(*arguments: str) -> list[str]:
 
 
 def main(arguments: list[str]) -> None:
-    from longshore.observability import configure_logging
-
+    # What is imported and made at the start stays: looking through it for garbage again and again
+    # takes a tenth of the start. Each process enables the collector when it begins to work.
+    gc.disable()
     config = configuration.load()
     name = arguments[0]
     faults.switch_on(os.environ.get(faults.VARIABLE))
-    configure_logging(config.log_level, process=name)
     if name == "api":
         run_api(config)
     elif name == "controller":

@@ -12,14 +12,17 @@ which is called without arguments. It has any of the functions above. See docs/h
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from longshore.domain import paths
 from longshore.domain.errors import LongshoreError
 from longshore.domain.outcome import Outcome
-from longshore.observability import logger
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 GROUP = "longshore.hooks"
 
@@ -28,8 +31,6 @@ RESERVED_PREFIX = b".longshore-"
 
 SLOW_SECONDS = 0.1
 """A hook that took longer is named in the log: the controller waits for it meanwhile."""
-
-_log = logger("hooks")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,17 +184,21 @@ class Hooks:
             try:
                 hook(news)
             except Exception as error:  # the top of the plug-in's work: it must not harm a run
-                _log.error("a plug-in failed", plugin=plugin.name, hook=name, error=repr(error))
+                _log().error("a plug-in failed", plugin=plugin.name, hook=name, error=repr(error))
             _note_time(plugin, name, began)
 
 
 NO_HOOKS = Hooks()
 
 
-def load_hooks(found: Iterable[EntryPoint] | None = None) -> Hooks:
-    """The installed plug-ins; one that cannot be loaded comes with its fault and is logged."""
-    points = entry_points(group=GROUP) if found is None else found
-    return Hooks(tuple(_loaded(point) for point in sorted(points, key=lambda each: each.name)))
+def installed() -> Collection[EntryPoint]:
+    """The plug-ins that are there; none of them is loaded yet."""
+    return entry_points(group=GROUP)
+
+
+def load_hooks(found: Iterable[EntryPoint]) -> Hooks:
+    """These plug-ins; one that cannot be loaded comes with its fault and is logged."""
+    return Hooks(tuple(_loaded(point) for point in sorted(found, key=lambda each: each.name)))
 
 
 def _loaded(point: EntryPoint) -> Plugin:
@@ -201,9 +206,9 @@ def _loaded(point: EntryPoint) -> Plugin:
         hooks = point.load()
         plugin = Plugin(point.name, hooks() if isinstance(hooks, type) else hooks)
     except Exception as error:  # the top of the plug-in's own code
-        _log.error("a plug-in cannot be loaded", plugin=point.name, error=repr(error))
+        _log().error("a plug-in cannot be loaded", plugin=point.name, error=repr(error))
         return Plugin(point.name, fault=repr(error))
-    _log.info("a plug-in is loaded", plugin=point.name, value=point.value)
+    _log().info("a plug-in is loaded", plugin=point.name, value=point.value)
     return plugin
 
 
@@ -258,4 +263,13 @@ def _is_text(pairs: object) -> bool:
 def _note_time(plugin: Plugin, name: str, began: float) -> None:
     seconds = time.monotonic() - began
     if seconds > SLOW_SECONDS:
-        _log.warning("a plug-in is slow", plugin=plugin.name, hook=name, seconds=round(seconds, 3))
+        _log().warning(
+            "a plug-in is slow", plugin=plugin.name, hook=name, seconds=round(seconds, 3)
+        )
+
+
+def _log() -> FilteringBoundLogger:
+    # Late: movers without plug-ins write no logs, and do without the library for it.
+    from longshore.observability import logger
+
+    return logger("hooks")

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from longshore.domain.errors import LongshoreError
 from longshore.pipeline.messages import Reply, WorkOrder
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class MoverDied(LongshoreError):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 FRAME_BYTES_MAXIMUM = 256 * 1024 * 1024  # far above any batch; a larger length is a broken stream
 
@@ -24,7 +27,7 @@ async def receive(reader: asyncio.StreamReader) -> bytes:
     try:
         length = _checked(await reader.readexactly(_LENGTH.size))
         return await reader.readexactly(length)
-    except (asyncio.IncompleteReadError, ConnectionError) as error:
+    except (EOFError, ConnectionError) as error:
         raise BrokenStream("the stream has ended") from error
 
 
