@@ -31,6 +31,7 @@ from longshore.storage.backends.object_store.s3_answers import (
     stat_of_headers,
     uploads_of,
 )
+from longshore.storage.backends.object_store.s3_parts import PartSender
 from longshore.storage.backends.object_store.s3_requests import Requests, checksum_headers
 from longshore.storage.backends.object_store.signing import path_text
 
@@ -57,6 +58,7 @@ class S3Client(ObjectClient):
     ) -> None:
         self.abilities = profile.abilities
         self._requests = requests
+        self._parts = PartSender(requests)
         self._bucket = bucket
         self._checksum = profile.checksum
         self._new_object_headers = new_object_headers
@@ -174,14 +176,7 @@ class S3Client(ObjectClient):
         return Upload(key, parse(body, "begin upload of", key).findtext("UploadId") or "")
 
     def put_part(self, upload: Upload, number: int, data: Data) -> Part:
-        md5 = md5_of(data)
-        query = {"partNumber": str(number), "uploadId": upload.id}
-        headers = {"content-md5": base64_text(md5)}
-        answer, _ = self._requests.read(
-            "PUT", upload.key, "write part of", query=query, headers=headers, body=data
-        )
-        _confirm(answer, md5, {}, "write part of", upload.key)
-        return Part(number, len(data), answer.get("etag", "").strip('"'), md5)
+        return self._parts.send(upload, number, data)
 
     def list_parts(self, upload: Upload) -> list[Part]:
         parts: list[Part] = []
