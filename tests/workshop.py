@@ -65,6 +65,7 @@ class InProcessExecutor:
     deaths: int = 0
     orders: list[WorkOrder] = field(default_factory=list)
     monotonic: Callable[[], float] = time.monotonic
+    time_ns: Callable[[], int] = time.time_ns
     _mover: Mover | None = None
     _under_way: int = 0  # answered already, but the controller has not heard it yet
     _behind: tuple[WorkOrder, asyncio.Future[Completion]] | None = None
@@ -134,7 +135,7 @@ class InProcessExecutor:
                 open_storage=self.open_storage,
                 open_filter=lambda plan: None,
                 monotonic=self._now,
-                time_ns=time.time_ns,
+                time_ns=self.time_ns,
             )
         return self._mover
 
@@ -176,6 +177,7 @@ class Workshop:
     config: Config
     open_storage: OpenStorage = open_quickly
     lives: int = 0
+    jumped_seconds: float = 0.0  # how far the clock of controller and movers is wrong
     listener: PipeListener | None = None
     executor: InProcessExecutor = field(init=False)
 
@@ -183,7 +185,7 @@ class Workshop:
         for engine in (self.database.state, self.database.journal):
             event.listen(engine, "connect", lambda connection, _: _hurry(connection))
         add_users(self.database)
-        self.executor = InProcessExecutor(self._open)
+        self.executor = InProcessExecutor(self._open, time_ns=self.time_ns)
 
     def client(self) -> TestClient:
         context = replace(context_over(self.database, self.folder), wake=self.wake)
@@ -226,6 +228,10 @@ class Workshop:
                 return crashes
         raise AssertionError
 
+    def time_ns(self) -> int:
+        """Nanoseconds since 1970, as controller and movers are told."""
+        return time.time_ns() + round(self.jumped_seconds * 1e9)
+
     def _open(self, address: StorageAddress) -> StorageHandler:
         return self.open_storage(address)
 
@@ -238,9 +244,9 @@ class Workshop:
             database=self.database,
             listener=listener,
             executor=self.executor,
-            clock=lambda: time.time() + ahead,
+            clock=lambda: time.time() + ahead + self.jumped_seconds,
             monotonic=time.monotonic,
-            time_ns=time.time_ns,
+            time_ns=self.time_ns,
         )
         running = asyncio.ensure_future(controller.run())
         deadline = time.monotonic() + LIFE_SECONDS_MAXIMUM

@@ -134,17 +134,24 @@ def put_copies(connection: Connection, rows: Sequence[dict[str, object]]) -> Non
 
 
 def put_copies_in(
-    connection: Connection, storage: StorageReference, columns: bulk.Columns, execution_id: int
+    connection: Connection,
+    storage: StorageReference,
+    columns: bulk.Columns,
+    execution_id: int,
+    *,
+    verified: bool,
 ) -> None:
     """As put_copies, of one storage and execution: the other columns, but for path_key."""
-    _insert(connection, storage, columns, execution_id, _WRITE_OVER)
+    fixed = _fixed(storage, execution_id, verified=verified)
+    bulk.insert(connection, copies, _with_keys(columns), fixed=fixed, conflict=_WRITE_OVER)
 
 
 def put_found_copies_in(
     connection: Connection, storage: StorageReference, columns: bulk.Columns, execution_id: int
 ) -> None:
     """As put_found_copies, of one storage and execution: the other columns, but for path_key."""
-    _insert(connection, storage, columns, execution_id, _WRITE_FOUND)
+    fixed = _fixed(storage, execution_id, verified=False)
+    bulk.insert(connection, copies, _with_keys(columns), fixed=fixed, conflict=_WRITE_FOUND)
 
 
 def put_found_copies(connection: Connection, rows: Sequence[dict[str, object]]) -> None:
@@ -161,26 +168,23 @@ def _columns(rows: Sequence[dict[str, object]]) -> dict[str, list[object]]:
     return {name: [row[name] for row in kept] for name in rows[0]}
 
 
-def _insert(
-    connection: Connection,
-    storage: StorageReference,
-    columns: bulk.Columns,
-    execution_id: int,
-    conflict: str,
-) -> None:
-    fixed = {
+def _fixed(storage: StorageReference, execution_id: int, *, verified: bool) -> dict[str, int]:
+    return {
         "storage_kind": storage.kind.value,
         "storage_id": storage.id,
         "execution_id": execution_id,
         "live": True,
+        "verified": verified,
     }
-    keys = path_keys(columns["path"])
-    bulk.insert(connection, copies, {**columns, "path_key": keys}, fixed=fixed, conflict=conflict)
+
+
+def _with_keys(columns: bulk.Columns) -> bulk.Columns:
+    return {**columns, "path_key": path_keys(columns["path"])}
 
 
 _KNOWN = ("checksum_kind", "checksum", "xxh3_128")
 _ON_COPY = "ON CONFLICT (file_id, storage_kind, storage_id, path) DO UPDATE SET"
-_REWRITTEN = ("size", "mtime_ns", *_KNOWN, "live", "execution_id", "written_ns", "lost")
+_REWRITTEN = ("size", "mtime_ns", *_KNOWN, "live", "execution_id", "written_ns", "lost", "verified")
 _WRITE_OVER = f"{_ON_COPY} {', '.join(f'{name} = excluded.{name}' for name in _REWRITTEN)}"
 
 _SAME = "copies.size = excluded.size AND copies.mtime_ns = excluded.mtime_ns"
@@ -188,7 +192,9 @@ _AS_FOUND = ", ".join(
     f"{name} = CASE WHEN {_SAME} THEN copies.{name} ELSE excluded.{name} END" for name in _KNOWN
 )
 _WRITE_FOUND = (
-    f"{_ON_COPY} {_AS_FOUND}, size = excluded.size, mtime_ns = excluded.mtime_ns, live = TRUE "
+    f"{_ON_COPY} {_AS_FOUND}, size = excluded.size, mtime_ns = excluded.mtime_ns, live = TRUE, "
+    f"verified = CASE WHEN {_SAME} OR copies.xxh3_128 = excluded.xxh3_128 "
+    "THEN copies.verified ELSE FALSE END "
     f"WHERE NOT (copies.live AND {_SAME})"
 )
 """Nothing is written where the copy is known as it was found. What is known of another state of it
@@ -411,18 +417,53 @@ def hashes_at(
     return {bytes(path): bytes(digest) for path, digest in connection.execute(query)}
 
 
-def verified_on(
+def note_checked(
+    connection: Connection, storage: StorageReference, paths: Sequence[bytes], *, sound: bool
+) -> None:
+    """The live copies at these paths were read, and are what is on record, or are not."""
+    if paths:
+        connection.execute(
+            update(copies)
+            .where(
+                copies.c.path_key.in_(path_keys(paths)),
+                copies.c.storage_id == storage.id,
+                copies.c.storage_kind == storage.kind.value,
+                copies.c.path.in_(paths),
+                copies.c.live,
+            )
+            .values(verified=sound)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archived:
+    """The state of a file that a live copy with a checksum holds, and who has written it."""
+
+    size: int
+    mtime_ns: int
+    verified: bool | None  # None: written before anybody kept that
+    execution_id: int
+
+
+def archived_on(
     connection: Connection, file_ids: Sequence[int], storages: Collection[StorageReference]
-) -> dict[int, set[tuple[int, int]]]:
-    """(size, mtime_ns) of the files' live copies with a checksum on these storages, by file."""
+) -> dict[int, list[Archived]]:
+    """The files' live copies with a checksum on these storages, by file."""
     columns = (copies.c.storage_kind, copies.c.storage_id)
-    query = select(copies.c.file_id, copies.c.size, copies.c.mtime_ns, *columns).where(
+    state = (copies.c.size, copies.c.mtime_ns, copies.c.verified, copies.c.execution_id)
+    query = select(copies.c.file_id, *columns, *state).where(
         copies.c.file_id.in_(file_ids), copies.c.live, copies.c.xxh3_128.is_not(None)
     )
-    found: dict[int, set[tuple[int, int]]] = {}
-    for file_id, size, mtime_ns, kind, storage_id in connection.execute(query):
-        if StorageReference(StorageKind(kind), storage_id) in storages:
-            found.setdefault(file_id, set()).add((size, mtime_ns))
+    found: dict[int, list[Archived]] = {}
+    for row in connection.execute(query):
+        if StorageReference(StorageKind(row.storage_kind), row.storage_id) in storages:
+            copy = Archived(
+                size=row.size,
+                mtime_ns=row.mtime_ns,
+                verified=row.verified,
+                execution_id=row.execution_id,
+            )
+            found.setdefault(row.file_id, []).append(copy)
     return found
 
 

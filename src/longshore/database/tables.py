@@ -571,6 +571,18 @@ counters = Table(
     Column("warnings", BigInteger, nullable=False),  # kept files with lost metadata and the like
 )
 
+# Files that a cache cleaning has found, until all are found: see database/freeable.py.
+freeable_files = Table(
+    "freeable_files",
+    journal,
+    Column("execution_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("atime_ns", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # tells the others apart
+    Column("file_id", BigInteger, nullable=False),  # nodes.id
+    Column("payload", LargeBinary, nullable=False),  # msgpack of pipeline.messages.CopyGroup
+    sqlite_with_rowid=False,
+)
+
 # The records of an execution's files, in blocks: see database/record_blocks.py.
 record_blocks = Table(
     "record_blocks",
@@ -654,6 +666,8 @@ copies = Table(
     Column("execution_id", BigInteger, nullable=False),
     Column("written_ns", BigInteger, nullable=False),
     Column("lost", LargeBinary),  # domain.fidelity.Unkept: what this copy does not bear
+    # It was read back after it was written, or checked later. Null: before there was this column.
+    Column("verified", Boolean),
     sqlite_with_rowid=False,
 )
 Index("ix_copies_path", copies.c.path_key, copies.c.storage_id)

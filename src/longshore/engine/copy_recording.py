@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -18,6 +19,8 @@ from longshore.pipeline.messages import Destination, ExecutionPlan
 
 Held = tuple[int, bytes, Record]
 """A file's id, where its copy lies, and what is known of it."""
+
+Put = Callable[[Connection, StorageReference, bulk.Columns, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class CopyRecording:
             if written is not inside:
                 identical = [each for each in inside if each[1].outcome is Outcome.IDENTICAL]
                 _add(found, destination, identical)
-        lie.write(connection, catalogue.put_copies_in, with_lost=True)
+        lie.write(connection, self._put, with_lost=True)
         for index, chosen in targets.items():
             self._record_targets(connection, self.plan.destinations[index], chosen)
         found.write(connection, catalogue.put_found_copies_in, with_lost=False)
@@ -89,7 +92,12 @@ class CopyRecording:
             copies = _Copies(self.plan)
             held = [(node_id, record.target_path, record) for record, node_id in nodes]
             copies.add(reference, held)
-            copies.write(connection, catalogue.put_copies_in, with_lost=True)
+            copies.write(connection, self._put, with_lost=True)
+
+    @property
+    def _put(self) -> Put:
+        """Writes copies that this execution has made, which were read back if its plan says so."""
+        return partial(catalogue.put_copies_in, verified=self.plan.verify)
 
 
 _ONLY_NEW = frozenset({Outcome.COPIED, Outcome.RENAMED})
@@ -131,7 +139,7 @@ class _Copies:
     def write(
         self,
         connection: Connection,
-        put: Callable[[Connection, StorageReference, bulk.Columns, int], None],
+        put: Put,
         *,
         with_lost: bool,
     ) -> None:

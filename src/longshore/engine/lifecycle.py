@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from longshore.database import journal, runs
+from longshore.database import freeable, journal, runs
 from longshore.database.connection import reading
 from longshore.database.journal import Counters, WorkState
 from longshore.domain.execution import (
@@ -14,7 +14,7 @@ from longshore.domain.execution import (
     final_event,
     progress_percent,
 )
-from longshore.engine import file_lists
+from longshore.engine import cache_cleaning, file_lists
 from longshore.engine.beginning import first_work
 from longshore.engine.floor import Floor
 from longshore.engine.hooking import tell_end
@@ -92,6 +92,7 @@ def advance(floor: Floor, run: Run) -> None:
     if run.status is TaskStatus.CALCULATING and _has_begun(floor, run):
         change_status(floor, run, Event.BEGIN)
     file_lists.advance(floor, run)
+    cache_cleaning.advance(floor, run)
     phase = run.next_phase()
     if phase is not None:
         with floor.journal() as connection:
@@ -196,6 +197,7 @@ def begin_cleaning(floor: Floor, run: Run) -> None:
         staging = (WorkKind.COPY, WorkKind.FINISH)
         others = set(WorkKind) - {*staging, WorkKind.CLEAN, WorkKind.LINKS}
         journal.remove_all_work(connection, run.execution_id, others)
+        freeable.forget(connection, run.execution_id)
         for kind in staging:
             journal.change_kind(connection, run.execution_id, kind, WorkKind.CLEAN)
         journal.release_held(connection, run.execution_id, WorkKind.LINKS)

@@ -145,9 +145,16 @@ class Recorder:
             reference = self.plan.sources[source].storage.reference
             path_of = {i: paths.join(read[i].folder, read[i].entry.name) for i in indexes}
             known = catalogue.hashes_at(connection, reference, list(path_of.values()))
-            for index, path in path_of.items():
-                if known.get(path, read[index].xxh3_128) != read[index].xxh3_128:
-                    judged[index] = _corrupt(read[index], path)
+            damaged = {
+                i: path
+                for i, path in path_of.items()
+                if known.get(path) not in {None, read[i].xxh3_128}
+            }
+            for index, path in damaged.items():
+                judged[index] = _corrupt(read[index], path)
+            sound = list(known.keys() - damaged.values())
+            catalogue.note_checked(connection, reference, sound, sound=True)
+            catalogue.note_checked(connection, reference, list(damaged.values()), sound=False)
         return judged
 
     def _record_erased(

@@ -14,7 +14,7 @@ from random import Random
 
 from longshore.database.journal import WorkItem, WorkState
 from longshore.domain.execution import Event, TaskStatus
-from longshore.domain.task import ProcessingOrder
+from longshore.domain.task import ProcessingOrder, WorkflowAction
 from longshore.pipeline.messages import ExecutionPlan, Lost, WorkKind
 
 BACKLOG_PER_MOVER = 3  # batches for each mover before more is scanned: at work, behind it, ready
@@ -27,6 +27,9 @@ LOST_RETRY_JITTER = 0.5  # of the pause, longer: tasks that lost one storage com
 
 FINDING = (WorkKind.SCAN, WorkKind.LIST, WorkKind.LOOK)
 """Work that brings further files."""
+
+OWN = frozenset({WorkKind.LIST, WorkKind.FREE})
+"""Work of the controller itself: no mover gets it."""
 
 ORDERED = frozenset({ProcessingOrder.NAME, ProcessingOrder.SIZE, ProcessingOrder.DATE})
 
@@ -125,7 +128,7 @@ class Run:
         """Whether there is an item that no mover has and that may be tried now."""
         if not self.may_dispatch(now):
             return False
-        kinds = [kind for kind in WorkKind if kind is not WorkKind.LIST]  # that one is our own
+        kinds = [kind for kind in WorkKind if kind not in OWN]
         later = 0
         if self.not_before:
             items = chain.from_iterable(self.queues[kind].items for kind in kinds)
@@ -154,8 +157,8 @@ class Run:
 
     @property
     def is_ordered(self) -> bool:
-        """Whether the task asks for an order of its files."""
-        return self.plan.order in ORDERED
+        """Whether the task asks for an order of its files; cleaning a cache has its own."""
+        return self.plan.order in ORDERED and self.plan.action is not WorkflowAction.CACHE_CLEANING
 
     def _kinds_in_order(self, either: tuple[WorkKind, ...]) -> list[WorkKind]:
         """As `next_kinds`: what comes first is known only when everything is found."""

@@ -15,8 +15,7 @@ import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from longshore.database import journal, runs
-from longshore.database.connection import looking
+from longshore.database import freeable, journal, runs
 from longshore.database.journal import Counters, NewWork, WorkItem, WorkState
 from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage
 from longshore.domain.execution import Event
@@ -136,7 +135,8 @@ class _Settling:
     def _scanned(self, reply: ScanReply) -> AfterCommit:
         if not journal.remove_work(self.connection, self.item.id):
             return self._gone
-        reply, to_compare = self._without_unchanged(self._only_freeable(reply))
+        reply, freeing = self._only_freeable(reply)
+        reply, to_compare = self._without_unchanged(reply)
         reply = self._retargeted(reply)
         self.decided = _all_records(reply)
         recorder = self._recorder()
@@ -148,6 +148,7 @@ class _Settling:
             *_new_work(WorkKind.SCAN, reply.remaining),
             *self._batches(reply),
             *_new_work(WorkKind.CHECK, to_compare),
+            *_new_work(WorkKind.FREE, freeing),
             *_new_work(WorkKind.LINKS, reply.links, WorkState.HELD),
             *self._releases(reply.records),
         ]
@@ -177,29 +178,33 @@ class _Settling:
 
         return learn
 
-    def _only_freeable(self, reply: ScanReply) -> ScanReply:
-        """The reply without what has to stay in the cache, where this cleans one."""
+    def _only_freeable(self, reply: ScanReply) -> tuple[ScanReply, list[PackedWork]]:
+        """The reply without batches, where this cleans a cache: what may go waits for the others.
+
+        Beside it the work of taking them in their order, if nobody has added that yet.
+        """
         if self.run.plan.action is not WorkflowAction.CACHE_CLEANING:
-            return reply
-        with looking(self.floor.database.state) as state:
-            archives = runs.secondary_storages(state)
+            return reply, []
         rest_ns = round(self.floor.config.cache_retention_seconds * 1e9)
-        batches = cache_cleaning.eligible(
+        found = cache_cleaning.eligible(
             self.connection,
             self.run.plan,
             reply.batches,
+            work_id=self.item.id,
             folder_id=self._folder_id(),
-            archives=archives,
+            archives=cache_cleaning.Archives(self.floor.database),
             changed_before_ns=self.floor.time_ns() - rest_ns,
         )
-        left_out_files = sum(b.files for b in reply.batches) - sum(b.files for b in batches)
-        left_out_size = sum(b.size for b in reply.batches) - sum(b.size for b in batches)
+        freeable.put(self.connection, self.run.execution_id, found.files)
+        left_out_files = sum(b.files for b in reply.batches) - len(found.files)
+        left_out_size = sum(b.size for b in reply.batches) - found.size
+        is_new = found.files and not self.run.queues[WorkKind.FREE].count
         return msgspec.structs.replace(
             reply,
-            batches=batches,
+            batches=[],
             found_files=reply.found_files - left_out_files,
             found_bytes=reply.found_bytes - left_out_size,
-        )
+        ), [PackedWork(0, 0, b"")] if is_new else []
 
     def _measured(self, reply: SpeedReply) -> AfterCommit:
         if reply.lost is not None:

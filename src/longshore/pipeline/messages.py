@@ -40,6 +40,7 @@ class WorkKind(IntEnum):
     LOOK = 12  # which folders are missing at the destination, before files are written into them
     PART = 13  # some segments of a big file that several movers write at once
     FINISH = 14  # such a file's own item once its parts are given out: verify it, publish it
+    FREE = 15  # taking freeable files in their order: work of the controller itself
 
 
 # ------------------------------------------------------------------------------- the plan
