@@ -6,7 +6,7 @@ from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from longshore.config import ENVIRONMENT_PREFIX, Config
+from longshore.config import ENVIRONMENT_PREFIX, Config, TextsByName
 
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 HEADING = "## All settings\n\n"
@@ -15,7 +15,14 @@ HEAD = (
     "|---|---|---|---|---|",
 )
 
-_KINDS = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path"}
+_KINDS = {
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "true or false",
+    Path: "path",
+    TextsByName: "table",
+}
 _UNITS = {"seconds": "seconds", "days": "days", "bytes": "bytes", "percent": "percent"}
 
 
@@ -44,7 +51,7 @@ def _kind(name: str, hint: Any) -> str:
 
 
 def _default(value: object) -> str:
-    if value is None or value == "":
+    if value is None or value in {"", TextsByName()}:
         return "empty"
     return f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value}`"
 

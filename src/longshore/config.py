@@ -6,6 +6,7 @@ Every field is a setting. In the file it is a key of the same name; in the envir
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -42,6 +43,34 @@ def _setting(
 def _check_log_level(level: str) -> None:
     if level not in LOG_LEVELS:
         raise InvalidConfiguration(f"{level!r} is none of {', '.join(LOG_LEVELS)}")
+
+
+@dataclass(frozen=True, slots=True)
+class TextsByName:
+    """Texts, each for what has a certain name: a table of the file, JSON in the environment."""
+
+    entries: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def parse(cls, value: object) -> TextsByName:
+        """Raises ValueError for anything but names with texts."""
+        if isinstance(value, TextsByName):
+            return value
+        found = json.loads(value or "{}") if isinstance(value, str) else value
+        if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+            raise ValueError
+        return cls(tuple(found.items()))
+
+    def __str__(self) -> str:
+        return json.dumps(dict(self.entries))
+
+
+def _check_timetables(timetables: TextsByName) -> None:
+    for name, text in timetables.entries:
+        try:
+            parse_timetable(text)
+        except LongshoreError as error:
+            raise InvalidConfiguration(f"{name!r}: {error}") from error
 
 
 def _check_segment_bytes(size: int) -> None:
@@ -124,6 +153,16 @@ class Config:
         "",
         "The same by the hours of the week, as `Mon-Fri 08:00-18:00 50M; Sat,Sun off`.",
         check=parse_timetable,
+    )
+    storage_bandwidth_timetables: TextsByName = _setting(
+        TextsByName(),
+        "Timetables of single storages, by their names; in the environment as a JSON object.",
+        check=_check_timetables,
+    )
+    task_bandwidth_timetables: TextsByName = _setting(
+        TextsByName(),
+        "Timetables of single tasks, by their names; in the environment as a JSON object.",
+        check=_check_timetables,
     )
     storage_slots_default: int = _setting(
         0,
@@ -365,9 +404,12 @@ def _parsed(name: str, value: object, kind: type) -> Any:
     try:
         if kind is bool:
             return _boolean(value)
+        if kind is TextsByName:
+            return TextsByName.parse(value)
         return kind(value if not isinstance(value, bool) else None)
     except (TypeError, ValueError):
-        raise InvalidConfiguration(f"{name} is {value!r}, must be a {kind.__name__}") from None
+        wanted = "table of texts" if kind is TextsByName else kind.__name__
+        raise InvalidConfiguration(f"{name} is {value!r}, must be a {wanted}") from None
 
 
 def _boolean(value: object) -> bool:

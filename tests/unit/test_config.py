@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,7 @@ def test_processes_get_the_same_settings_through_their_environment(tmp_path: Pat
         "verify_by_reading_back": False,
         "containers_root": tmp_path / "containers",
         "jwt_issuer": "somebody",
+        "task_bandwidth_timetables": {'nightly "x"': "Mon off; 5M"},
     }
     config = load(environment={}, flags=flags)
     assert load(environment=environment_of(config)) == config
@@ -100,3 +102,25 @@ def test_folders_become_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_a_bandwidth_timetable_that_is_none_is_refused_with_its_entry() -> None:
     with pytest.raises(InvalidConfiguration, match="bandwidth_timetable: entry 'Mo 5M': 'Mo' is"):
         load(environment={"LONGSHORE_BANDWIDTH_TIMETABLE": "Tue 1M; Mo 5M"})
+
+
+def test_timetables_of_storages_are_a_table_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "longshore.toml"
+    file.write_text('[storage_bandwidth_timetables]\n"the archive" = "Mon-Fri 5M"\nb = "off"\n')
+    config = load(file=file, environment={})
+    entries = (("the archive", "Mon-Fri 5M"), ("b", "off"))
+    assert config.storage_bandwidth_timetables.entries == entries
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": "Mo 5M"}', "task_bandwidth_timetables: 'a': entry 'Mo 5M': 'Mo' is no day"),
+        ('{"a": 5}', "task_bandwidth_timetables is '{\"a\": 5}', must be a table of texts"),
+        ("Mon 5M", "task_bandwidth_timetables is 'Mon 5M', must be a table of texts"),
+        ('["a"]', "must be a table of texts"),
+    ],
+)
+def test_what_is_no_table_of_timetables_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InvalidConfiguration, match=re.escape(message)):
+        load(environment={"LONGSHORE_TASK_BANDWIDTH_TIMETABLES": text})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, delete, insert, or_, select
 
-from longshore.database.tables import storage_limits, task_limits
+from longshore.database.tables import storage_limits, task_limits, tasks
 from longshore.domain.storage import StorageKind, StorageReference
 
 
@@ -29,6 +29,12 @@ def bandwidths_of_tasks(connection: Connection, task_ids: Collection[int]) -> di
         return {}
     query = select(task_limits).where(task_limits.c.task_id.in_(task_ids))
     return {row.task_id: row.bandwidth for row in connection.execute(query)}
+
+
+def names_of_tasks(connection: Connection, task_ids: Collection[int]) -> dict[int, str]:
+    """What the tasks are called, as far as they are there."""
+    query = select(tasks.c.id, tasks.c.name).where(tasks.c.id.in_(task_ids))
+    return {row.id: row.name for row in connection.execute(query)}
 
 
 def limit_task(connection: Connection, task_id: int, bandwidth: int | None) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sqlalchemy import Connection
+
+from longshore.config import TextsByName
 from longshore.database import limits as limit_rows
 from longshore.database.connection import reading
+from longshore.database.storage_names import name_of
 from longshore.domain.bandwidth import Timetable, parse_timetable
 from longshore.domain.storage import StorageReference
 from longshore.engine.bandwidth import Bandwidth, Limited, Shares
@@ -27,12 +31,17 @@ class Limits:
     floor: Floor
     bandwidth: Bandwidth = field(default_factory=Bandwidth)
     _timetable: Timetable = field(init=False)
+    _of_tasks: dict[str, Timetable] = field(init=False)  # by the names of tasks
+    _of_storages: dict[str, Timetable] = field(init=False)
     _slots: dict[StorageReference, int] = field(default_factory=dict)
     _known: dict[int, frozenset[StorageReference]] = field(default_factory=dict)
     _read_at: float = float("-inf")
 
     def __post_init__(self) -> None:
-        self._timetable = parse_timetable(self.floor.config.bandwidth_timetable)
+        config = self.floor.config
+        self._timetable = parse_timetable(config.bandwidth_timetable)
+        self._of_tasks = _parsed(config.task_bandwidth_timetables)
+        self._of_storages = _parsed(config.storage_bandwidth_timetables)
 
     # ------------------------------------------------------------------ reading them
 
@@ -51,6 +60,7 @@ class Limits:
         with reading(self.floor.database.state) as connection:
             of_tasks = limit_rows.bandwidths_of_tasks(connection, task_ids)
             of_storages = limit_rows.of_storages(connection, storages)
+            timetables = self._timetables(connection, task_ids, storages)
         limits: dict[Limited, int] = dict(of_tasks.items())
         self._slots = dict.fromkeys(storages, self.floor.config.storage_slots_default)
         for storage, found in of_storages.items():
@@ -61,13 +71,36 @@ class Limits:
         of_server = self.of_server()
         if of_server is not None:
             limits[None] = of_server
+        local = self._local_time()
+        for key, timetable in timetables.items():
+            limit = timetable.limit_at(local, limits.pop(key, None))
+            if limit is not None:
+                limits[key] = limit
         self.bandwidth.set_limits(limits)
+
+    def _timetables(
+        self, connection: Connection, task_ids: set[int], storages: frozenset[StorageReference]
+    ) -> dict[Limited, Timetable]:
+        """Those of the tasks and storages that the configuration names."""
+        found: dict[Limited, Timetable] = {}
+        if self._of_tasks:
+            for task_id, name in limit_rows.names_of_tasks(connection, task_ids).items():
+                if name in self._of_tasks:
+                    found[task_id] = self._of_tasks[name]
+        if self._of_storages:
+            for storage in storages:
+                name = name_of(connection, storage)
+                if name in self._of_storages:
+                    found[storage] = self._of_storages[name]
+        return found
 
     def of_server(self) -> int | None:
         """The limit of all tasks together at this time of the week, in bytes per second."""
-        local = datetime.fromtimestamp(self.floor.clock())  # noqa: DTZ006 - the server's own zone
         otherwise = self.floor.config.bandwidth_bytes_per_second or None
-        return self._timetable.limit_at(local, otherwise)
+        return self._timetable.limit_at(self._local_time(), otherwise)
+
+    def _local_time(self) -> datetime:
+        return datetime.fromtimestamp(self.floor.clock())  # noqa: DTZ006 - the server's own zone
 
     # ------------------------------------------------------------------ slots
 
@@ -127,6 +160,10 @@ class Limits:
     def storages(self, run: Run) -> frozenset[StorageReference]:
         """All storages that an order of the run may touch."""
         return self._known.get(run.execution_id) or storages_of(run.plan)
+
+
+def _parsed(texts: TextsByName) -> dict[str, Timetable]:
+    return {name: parse_timetable(text) for name, text in texts.entries}
 
 
 def _ready(run: Run) -> int:

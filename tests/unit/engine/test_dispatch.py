@@ -18,7 +18,7 @@ import msgspec
 import pytest
 from sqlalchemy import insert
 
-from longshore.config import Config
+from longshore.config import Config, TextsByName
 from longshore.database import journal, leases, limits, runs, waits
 from longshore.database.connection import Database, open_sqlite, reading, writing
 from longshore.database.limits import StorageLimits
@@ -441,6 +441,73 @@ def test_the_timetable_of_the_server_holds_at_its_hours(
     assert limits_.of_server() == 300
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture
+def in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_utc")
+@pytest.mark.parametrize("of", ["task", "storage"])
+def test_a_running_task_changes_its_speed_when_the_hour_of_its_timetable_comes(
+    database: Database, tmp_path: Path, of: str
+) -> None:
+    timetable = "Mon 08:00-10:00 100K; Mon 10:00-11:00 1M"
+    config = Config(
+        data_dir=tmp_path / "data",
+        task_bandwidth_timetables=TextsByName((("task 1", timetable),) if of == "task" else ()),
+        storage_bandwidth_timetables=TextsByName(
+            (("share-1", timetable),) if of == "storage" else ()
+        ),
+    )
+    shop = Shop(database, tmp_path, config)
+    ten = shop.clock.now + 3600
+    shop.clock.now = ten - 20
+    run = shop.start(1, 1, 2, files=60, size=100 * KIBI)
+    shop.limit_task(1, 7)  # the hours of the table have nothing to do with it
+    if of == "storage":
+        shop.limit_task(1, None)
+    asyncio.run(shop.until_done(run))
+    rates = [_rate(order, of) for order in copy_orders(shop)]
+    slow = [rate for rate in rates if rate is not None and rate <= 100 * KIBI]
+    fast = [rate for rate in rates if rate is not None and rate > 100 * KIBI]
+    assert slow, "before ten"
+    assert fast, "after ten"
+    assert rates == [*slow, *fast]
+    # 20 s pass 20 of the files, the others take 4 s: as slow as before they would take 40.
+    assert ten - 2 < shop.clock.now < ten + 12
+
+
+def _rate(order: WorkOrder, of: str) -> float | None:
+    """What the order may read from its source in a second."""
+    assert order.rates is not None
+    if of == "task":
+        return order.rates.read
+    (found,) = (each.bytes_per_second for each in order.rates.storages)
+    return found
+
+
+@pytest.mark.usefixtures("in_utc")
+def test_where_no_entry_of_its_timetable_fits_the_limit_of_a_task_holds(
+    database: Database, tmp_path: Path
+) -> None:
+    timetables = TextsByName((("task 1", "Tue 5; Mon 08:00-12:00 off"),))
+    config = Config(data_dir=tmp_path / "data", task_bandwidth_timetables=timetables)
+    shop = Shop(database, tmp_path, config)
+    run = shop.start(1, 1, 2, files=1, size=1)
+    shop.limit_task(1, 9)
+    limits_ = shop.dispatcher.limits
+    found = []
+    for _ in range(3):
+        limits_.refresh()
+        found.append(limits_.in_force(run).get(1))
+        shop.clock.now += 12 * 3600
+    assert found == [None, 9, 5]
 
 
 # ------------------------------------------------------------------------------- slots
