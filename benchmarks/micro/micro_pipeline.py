@@ -10,6 +10,10 @@ folders until each name has been listed, put in order and looked at:
   entry counts in each of the two folders, as it is listed and looked at in both; then it is
   compared, packed and hashed, but never becomes an object. Here both are the same folder.
 - natively, names: nothing but names, listed and put in order, without a `stat`.
+- the kernel alone, as each of the native ones: the same system calls and nothing besides, by
+  `kernel.c`, where there is a C compiler. No program can be quicker. Its calls take up to twice the
+  time while other work fills the processor's caches, so only lines of one run can be compared.
+- the calls of Python alone: `os.scandir` and `os.lstat`, and nothing besides.
 
 The goals are 300,000 entries a second in Python and 1,000,000 natively.
 """
@@ -18,6 +22,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -38,7 +43,7 @@ from longshore.storage.backends.posix_runs import RUN_BYTES
 from longshore.storage.handler import TEMPORARY_PREFIX, Folder
 
 ROUNDS = 20
-SCANS = 5  # of 50,000 files each; the best counts, as the others share the processor
+SCANS = 10  # of 50,000 files each; the best counts, as the others share the processor
 SCANNED_FILES = 50_000
 
 Rates = list[tuple[str, float]]
@@ -152,6 +157,16 @@ def list_names(folder: PosixFolder) -> int:
     return names
 
 
+def call_only(folder: PosixFolder) -> int:
+    """Names and what `os.lstat` says of them, as Python has them and without an Entry."""
+    look, descriptor, names = os.lstat, folder.descriptor, 0
+    with os.scandir(descriptor) as found:
+        for each in found:
+            look(each.name, dir_fd=descriptor)
+            names += 1
+    return names
+
+
 def scan(storage: PosixStorage, folders: Sequence[bytes], each: Callable[..., int]) -> int:
     found = 0
     for name in folders:
@@ -164,6 +179,7 @@ def scan(storage: PosixStorage, folders: Sequence[bytes], each: Callable[..., in
     ("native", "each", "sides"),
     [
         pytest.param(False, list_entries, 1, id="Python, entries"),
+        pytest.param(False, call_only, 1, id="the calls of Python alone"),
         pytest.param(True, list_entries, 1, id="natively, entries"),
         pytest.param(True, compare_with_itself, 2, id="natively, compared"),
         pytest.param(True, list_names, 1, id="natively, names"),
@@ -186,3 +202,33 @@ def test_scanning_alone(
     storage.close()
     assert found == sides * SCANNED_FILES
     rates.append((benchmark.name, found / benchmark.stats.stats.min))
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled kernel.c."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    program = tmp_path_factory.mktemp("kernel") / "kernel"
+    source = Path(__file__).with_name("kernel.c")
+    subprocess.run([compiler, "-O2", "-o", program, source], check=True)
+    return program
+
+
+@pytest.mark.parametrize(
+    ("sides", "stats"),
+    [
+        pytest.param(1, 1, id="the kernel alone, entries"),
+        pytest.param(2, 2, id="the kernel alone, compared"),
+        pytest.param(1, 0, id="the kernel alone, names"),
+    ],
+)
+def test_kernel_alone(
+    request: pytest.FixtureRequest, kernel: Path, tree: Path, rates: Rates, sides: int, stats: int
+) -> None:
+    command = [kernel, tree, str(stats), str(sides), str(SCANS)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    names, nanoseconds = map(int, told.split())
+    assert names == SCANNED_FILES
+    rates.append((request.node.name, sides * names / nanoseconds * 1e9))
