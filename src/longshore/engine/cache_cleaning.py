@@ -31,8 +31,8 @@ from longshore.pipeline.messages import (
     ExecutionPlan,
     PackedWork,
     WorkKind,
-    decode_plan,
     encode,
+    was_to_read_back,
 )
 from longshore.pipeline.packing import pack_anew
 
@@ -69,7 +69,7 @@ class Archives:
         if known is None:
             with looking(self.database.state) as state:
                 row = runs.execution(state, copy.execution_id)
-            known = row is not None and decode_plan(row.plan).verify
+            known = row is not None and was_to_read_back(row.plan)
             self._read_back[copy.execution_id] = known
         return known
 

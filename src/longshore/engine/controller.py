@@ -189,6 +189,7 @@ class Controller:
                 return full
             lifecycle.start(floor, row.id)
             lifecycle.hold_back_callbacks(floor, floor.runs[row.id])
+            lifecycle.hold_back_unverified(floor, floor.runs[row.id])
             lifecycle.advance(floor, floor.runs[row.id])
         return None
 

@@ -14,6 +14,7 @@ from longshore.domain.execution import (
     final_event,
     progress_percent,
 )
+from longshore.domain.task import WorkflowAction
 from longshore.engine import cache_cleaning, file_lists
 from longshore.engine.beginning import first_work
 from longshore.engine.floor import Floor
@@ -21,7 +22,7 @@ from longshore.engine.hooking import tell_end
 from longshore.engine.occurrences import note_success
 from longshore.engine.run import Run, Wish
 from longshore.observability import logger
-from longshore.pipeline.messages import WorkKind, decode_plan
+from longshore.pipeline.messages import WorkKind, decode_plan, was_to_read_back
 
 MIRROR_SECONDS = 0.5  # how often a running execution's progress is written to its task
 
@@ -79,6 +80,20 @@ def hold_back_callbacks(floor: Floor, run: Run) -> None:
     reason = next(filter(None, refused), None)
     if reason is not None and run.wish is Wish.GO_ON:
         run.wish, run.reason = Wish.SUSPEND, reason
+
+
+def hold_back_unverified(floor: Floor, run: Run) -> None:
+    """Stop a move of which an older version has copied files that it did not read back.
+
+    Their sources are not to go. The next run finds them at the destination, and compares them.
+    """
+    is_sound = run.plan.action is not WorkflowAction.MOVE or was_to_read_back(run.plan_bytes)
+    if run.wish is Wish.GO_ON and not is_sound and _counters(floor, run).processed_files:
+        run.wish = Wish.SUSPEND
+        run.reason = (
+            "an older version has begun this move without reading its copies back: "
+            "run it anew, which compares what lies at the destination"
+        )
 
 
 def advance(floor: Floor, run: Run) -> None:

@@ -486,4 +486,13 @@ def encode(value: msgspec.Struct) -> bytes:
 
 
 def decode_plan(data: bytes) -> ExecutionPlan:
-    return msgspec.msgpack.decode(data, type=ExecutionPlan)
+    """The plan as it is carried out: a move reads back what it writes, whoever has planned it."""
+    plan = msgspec.msgpack.decode(data, type=ExecutionPlan)
+    if plan.action is WorkflowAction.MOVE and not plan.verify:
+        return msgspec.structs.replace(plan, verify=True)
+    return plan
+
+
+def was_to_read_back(data: bytes) -> bool:
+    """Whether the version that has made the plan read back what it wrote for it."""
+    return msgspec.msgpack.decode(data, type=ExecutionPlan).verify

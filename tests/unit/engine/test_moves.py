@@ -7,18 +7,24 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
+from sqlalchemy import select, update
 
-from longshore.domain.execution import TaskStatus
+from longshore.database.connection import writing
+from longshore.database.tables import task_executions
+from longshore.domain.execution import IDLE, TaskStatus
 from longshore.domain.outcome import Outcome
 from longshore.domain.storage import StorageAddress
+from longshore.pipeline.messages import decode_plan, encode
 from longshore.storage.handler import StorageHandler
 from longshore.storage.wrappers.faults import Corrupt, Deed, Fault, FaultPlan
 from longshore.storage.wrappers.faulty import FaultyStorage
-from tests.exactness import check_records, outcomes, status_of
+from tests.exactness import check_records, last_execution, outcomes, status_of
+from tests.story import Task
 from tests.trees import describe, grow, staged_left
 from tests.unit.engine.archiving import Archiving
-from tests.workshop import Workshop, open_quickly, reaching
+from tests.workshop import Crash, CrashAt, Workshop, open_quickly, reaching
 
 FOR_EVER = 1_000_000
 
@@ -119,3 +125,79 @@ def test_move_is_done_when_a_source_has_vanished_by_itself(
     assert status_of(workshop.database, execution) is TaskStatus.DONE
     assert os.listdir(archiving.source) == []
     assert archiving.state("folder", "changing") == archiving.state("folder") == "stub"
+
+
+def as_older_versions_planned(workshop: Workshop, task: Task) -> None:
+    """Give the task's execution a plan that does not read copies back."""
+    execution = last_execution(workshop.database, task.id)
+    of_it = task_executions.c.id == execution
+    with writing(workshop.database.state) as connection:
+        plan = connection.execute(select(task_executions.c.plan).where(of_it)).scalar_one()
+        older = msgspec.structs.replace(decode_plan(plan), verify=False)
+        connection.execute(update(task_executions).where(of_it).values(plan=encode(older)))
+
+
+def crash_in_the_middle(archiving: Archiving, task: Task, crash: CrashAt) -> None:
+    task.client.put(f"/tasks/{task.id}/action/run").raise_for_status()
+    with reaching(crash), pytest.raises(Crash):
+        archiving.workshop.live(lambda: False)
+
+
+def is_over(archiving: Archiving, task: Task) -> bool:
+    return archiving.workshop.status(task.id) in IDLE
+
+
+def test_a_move_that_an_older_version_has_planned_reads_its_copies_back(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    archiving = Archiving(workshop, tmp_path / "s")
+    grow(archiving.source, 3)
+    before = describe(archiving.source)
+    task = archiving.move()
+    crash_in_the_middle(archiving, task, CrashAt(("journal.commit",), 2))
+    as_older_versions_planned(workshop, task)
+
+    def open_storage(address: StorageAddress) -> StorageHandler:
+        opened = open_quickly(address)
+        damage = FaultPlan([Fault(Deed.WRITE, Corrupt(3), times=FOR_EVER)])
+        is_there = address.settings["root"] == str(archiving.destination)
+        return FaultyStorage(opened, damage) if is_there else opened
+
+    workshop.open_storage = open_storage
+    workshop.live(lambda: is_over(archiving, task))
+    execution = last_execution(workshop.database, task.id)
+    assert outcomes(workshop.database, execution) == {Outcome.FAILED: 3}
+    assert describe(archiving.source) == before
+
+
+def test_a_move_with_copies_that_an_older_version_did_not_read_back_is_to_be_run_anew(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    archiving = Archiving(workshop, tmp_path / "s")
+    grow(archiving.source, 12, per_folder=3)
+    before = describe(archiving.source)
+    task = archiving.move()
+
+    def crash(point: str, detail: bytes) -> None:
+        if point != "journal.committed" or workshop.status(task.id) in IDLE:
+            return
+        if outcomes(workshop.database, last_execution(workshop.database, task.id)):
+            raise Crash
+
+    task.client.put(f"/tasks/{task.id}/action/run").raise_for_status()
+    with reaching(crash), pytest.raises(Crash):
+        workshop.live(lambda: False)
+    as_older_versions_planned(workshop, task)
+    begun = last_execution(workshop.database, task.id)
+    assert outcomes(workshop.database, begun)
+    workshop.live(lambda: is_over(archiving, task))
+    assert status_of(workshop.database, begun) is TaskStatus.STOPPED_BY_SYSTEM
+    assert "run it anew" in task.execution()["reason"]
+    assert describe(archiving.source) == before, "nothing was released"
+    again = archiving.run(task)
+    assert outcomes(workshop.database, again) == {
+        Outcome.IDENTICAL: outcomes(workshop.database, begun)[Outcome.COPIED],
+        Outcome.COPIED: 12 - outcomes(workshop.database, begun)[Outcome.COPIED],
+    }
+    assert describe(archiving.destination) == before
+    assert list(archiving.source.iterdir()) == []
