@@ -201,8 +201,11 @@ class AzureClient(ObjectClient):
     def head(self, key: str) -> ObjectStat:
         return self._head(self._bucket, key)
 
-    def get_range(self, key: str, start: int, end: int, *, etag: str = "") -> Data:
-        return ranges.get_range(key, start, end, etag, self._asking(key), header=RANGE_HEADER)
+    def get_range(
+        self, key: str, start: int, end: int, *, etag: str = "", room: bytearray | None = None
+    ) -> Data:
+        asking = self._asking(key)
+        return ranges.get_range(key, start, end, etag, asking, header=RANGE_HEADER, room=room)
 
     def get_first(self, key: str, limit: int) -> tuple[ObjectStat, Data]:
         return ranges.get_first(self, key, limit, self._asking(key), stat_of, header=RANGE_HEADER)

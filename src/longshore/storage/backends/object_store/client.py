@@ -146,11 +146,14 @@ class ObjectClient(Protocol):
     def head(self, key: str) -> ObjectStat:
         """The object with its metadata (never None). Kind `not_found`."""
 
-    def get_range(self, key: str, start: int, end: int, *, etag: str = "") -> Data:
+    def get_range(
+        self, key: str, start: int, end: int, *, etag: str = "", room: bytearray | None = None
+    ) -> Data:
         """The bytes from `start` up to `end`, all of them; `end` is not beyond the object's.
 
         With `etag` kind `stale` if the object is another by now. A connection that breaks in the
-        middle may be resumed by the client from where it broke.
+        middle may be resumed by the client from where it broke. `room` is memory for just so many
+        bytes, which the client may use for them.
         """
 
     def get_first(self, key: str, limit: int) -> tuple[ObjectStat, Data]:

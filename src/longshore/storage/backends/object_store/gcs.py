@@ -166,7 +166,9 @@ class GoogleClient(ObjectClient):
     def head(self, key: str) -> ObjectStat:
         return self._head(self._bucket, key)
 
-    def get_range(self, key: str, start: int, end: int, *, etag: str = "") -> Data:
+    def get_range(
+        self, key: str, start: int, end: int, *, etag: str = "", room: bytearray | None = None
+    ) -> Data:
         query = {"alt": "media"} | ({"ifGenerationMatch": etag} if etag else {})
 
         def get(buffer: memoryview, offset: int) -> int:
@@ -178,7 +180,7 @@ class GoogleClient(ObjectClient):
                 raise replaced("read", key)
             return ranges.read_range(answer, buffer, offset, key)
 
-        return ranges.whole_range(key, start, end, get)
+        return ranges.whole_range(key, start, end, get, room)
 
     def get_first(self, key: str, limit: int) -> tuple[ObjectStat, Data]:
         # The answer with the content does not tell all of the metadata.

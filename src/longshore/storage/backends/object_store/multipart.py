@@ -37,8 +37,8 @@ def part_bytes(size: int, abilities: Abilities) -> int:
 class _Piece:
     """A part that is being written, and which of its bytes are there."""
 
-    def __init__(self, length: int) -> None:
-        self.data = bytearray(length)
+    def __init__(self, data: bytearray) -> None:
+        self.data = data
         self._there: list[tuple[int, int]] = []
 
     def write(self, data: memoryview, offset: int) -> bool:
@@ -79,7 +79,7 @@ class StagedUpload(StagedFile):
         self._length = part_bytes(size, store.abilities)
         self._parts = {each.number: each for each in parts}
         self._pieces: dict[int, _Piece] = {}  # by number of the part
-        self._sending: dict[Future[Part], int] = {}  # with the number of each
+        self._sending: dict[Future[Part], tuple[int, bytearray]] = {}  # number and content
         self._metadata = begun.metadata
         self._is_complete = False  # the object is there, under the key of the upload
         self._is_astray = False  # under a final key that is not the one wanted in the end
@@ -102,7 +102,7 @@ class StagedUpload(StagedFile):
         raise self._refusal(ErrorKind.UNSUPPORTED, RetryClass.NEVER, "read", cause)
 
     def size(self) -> int:
-        numbers = (*self._parts, *self._sending.values())
+        numbers = (*self._parts, *(number for number, _ in self._sending.values()))
         sent = max((self._bounds(number)[1] for number in numbers), default=0)
         begun = (self._bounds(n)[0] + piece.end() for n, piece in self._pieces.items())
         return max(sent, max(begun, default=0))
@@ -155,7 +155,8 @@ class StagedUpload(StagedFile):
                 raise self._refusal(ErrorKind.UNSUPPORTED, RetryClass.NEVER, "write", cause)
             self._make_room()
             start, end = self._bounds(number)
-            piece = self._pieces[number] = _Piece(max(end - start, inside + len(data)))
+            length = max(end - start, inside + len(data))
+            piece = self._pieces[number] = _Piece(self._store.buffers.take(length))
         if piece.write(data, inside):
             del self._pieces[number]
             self._send(number, piece.data)
@@ -163,11 +164,12 @@ class StagedUpload(StagedFile):
     def _send(self, number: int, data: bytearray) -> None:
         known = self._parts.get(number)
         if known is not None and known.size == len(data) and known.md5 == _md5(data):
-            return  # it was sent before a crash
+            self._store.buffers.give_back(data)  # it was sent before a crash
+            return
         self._parts.pop(number, None)
         client, upload = self._store.client, self._upload
         begun = self._store.begin(lambda: client.put_part(upload, number, data))
-        self._sending[begun] = number
+        self._sending[begun] = number, data
         if self._store.abilities.parts_in_order:
             self.close()
 
@@ -178,7 +180,7 @@ class StagedUpload(StagedFile):
     def _wait(self) -> None:
         done, _ = wait(self._sending, return_when=FIRST_COMPLETED)
         for each in done:
-            del self._sending[each]
+            self._store.buffers.give_back(self._sending.pop(each)[1])
         for each in done:
             part = each.result()
             self._parts[part.number] = part

@@ -22,7 +22,14 @@ StatOf = Callable[[str, Mapping[str, str], int], ObjectStat]
 
 
 def get_range(
-    key: str, start: int, end: int, etag: str, ask: Ask, *, header: str = "range"
+    key: str,
+    start: int,
+    end: int,
+    etag: str,
+    ask: Ask,
+    *,
+    header: str = "range",
+    room: bytearray | None = None,
 ) -> bytearray:
     """All bytes of a range, of the object with that etag ("" = any)."""
 
@@ -32,7 +39,7 @@ def get_range(
             headers["if-match"] = f'"{etag}"'
         return read_range(ask(headers), buffer, offset, key)
 
-    return whole_range(key, start, end, get)
+    return whole_range(key, start, end, get, room)
 
 
 def get_first(
@@ -60,9 +67,18 @@ def get_first(
     return stat, data
 
 
-def whole_range(key: str, start: int, end: int, get: Callable[[memoryview, int], int]) -> bytearray:
-    """All bytes of a range. `get(buffer, offset)` reads as many as come before a break."""
-    data = bytearray(end - start)
+def whole_range(
+    key: str,
+    start: int,
+    end: int,
+    get: Callable[[memoryview, int], int],
+    room: bytearray | None = None,
+) -> bytearray:
+    """All bytes of a range, in the room for them if there is one.
+
+    `get(buffer, offset)` reads as many as come before a break.
+    """
+    data = bytearray(end - start) if room is None else room
     view = memoryview(data)
     filled = 0
     for _ in range(1 + RESUMES_MAXIMUM):

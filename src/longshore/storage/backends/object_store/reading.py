@@ -36,9 +36,8 @@ class ObjectReader(SourceFile):
         self._next = 0  # where a sequential reader reads next
 
     def close(self) -> None:
-        for each in self._ranges.values():
-            each.cancel()
-        self._ranges.clear()
+        while self._ranges:
+            self._drop(self._ranges.popitem()[1])
 
     def stat(self) -> Entry:
         return self._entry
@@ -85,10 +84,20 @@ class ObjectReader(SourceFile):
     def _begin(self, start: int) -> Future[Data]:
         client, stat = self._store.client, self._stat
         end = self._end_of(start)
-        begun = self._store.begin(lambda: client.get_range(stat.key, start, end, etag=stat.etag))
+        room = self._store.buffers.take(end - start)
+        begun = self._store.begin(
+            lambda: client.get_range(stat.key, start, end, etag=stat.etag, room=room)
+        )
         self._ranges[start] = begun
         return begun
 
     def _drop_before(self, start: int) -> None:
         for each in [each for each in self._ranges if each < start]:
-            self._ranges.pop(each).cancel()
+            self._drop(self._ranges.pop(each))
+
+    def _drop(self, begun: Future[Data]) -> None:
+        if begun.cancel() or not begun.done() or begun.exception() is not None:
+            return
+        data = begun.result()
+        if isinstance(data, bytearray):
+            self._store.buffers.give_back(data)

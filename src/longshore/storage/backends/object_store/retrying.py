@@ -58,8 +58,10 @@ class RetryingClient(ObjectClient):
     def head(self, key: str) -> ObjectStat:
         return self._again(lambda: self._client.head(key))
 
-    def get_range(self, key: str, start: int, end: int, *, etag: str = "") -> Data:
-        return self._again(lambda: self._client.get_range(key, start, end, etag=etag))
+    def get_range(
+        self, key: str, start: int, end: int, *, etag: str = "", room: bytearray | None = None
+    ) -> Data:
+        return self._again(lambda: self._client.get_range(key, start, end, etag=etag, room=room))
 
     def get_first(self, key: str, limit: int) -> tuple[ObjectStat, Data]:
         return self._again(lambda: self._client.get_first(key, limit))

@@ -85,8 +85,10 @@ class S3Client(ObjectClient):
     def head(self, key: str) -> ObjectStat:
         return _stat(self._requests, key)
 
-    def get_range(self, key: str, start: int, end: int, *, etag: str = "") -> Data:
-        return ranges.get_range(key, start, end, etag, self._asking(key))
+    def get_range(
+        self, key: str, start: int, end: int, *, etag: str = "", room: bytearray | None = None
+    ) -> Data:
+        return ranges.get_range(key, start, end, etag, self._asking(key), room=room)
 
     def get_first(self, key: str, limit: int) -> tuple[ObjectStat, Data]:
         return ranges.get_first(self, key, limit, self._asking(key), stat_of_headers)

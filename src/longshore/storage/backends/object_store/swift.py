@@ -130,8 +130,10 @@ class SwiftClient(ObjectClient):
         headers, _ = self._requests.read("HEAD", self._bucket, key, "look at")
         return stat_of(key, headers, int(headers.get("content-length", "0")))
 
-    def get_range(self, key: str, start: int, end: int, *, etag: str = "") -> Data:
-        return ranges.get_range(key, start, end, etag, self._asking(key))
+    def get_range(
+        self, key: str, start: int, end: int, *, etag: str = "", room: bytearray | None = None
+    ) -> Data:
+        return ranges.get_range(key, start, end, etag, self._asking(key), room=room)
 
     def get_first(self, key: str, limit: int) -> tuple[ObjectStat, Data]:
         return ranges.get_first(self, key, limit, self._asking(key), stat_of)

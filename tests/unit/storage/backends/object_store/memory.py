@@ -53,7 +53,9 @@ class MemoryClient(ObjectClient):
         self.requests.append(f"head {key}")
         return self._find(key).stat
 
-    def get_range(self, key: str, start: int, end: int, *, etag: str = "") -> Data:
+    def get_range(
+        self, key: str, start: int, end: int, *, etag: str = "", room: bytearray | None = None
+    ) -> Data:
         self.requests.append(f"get {key} {start}-{end}")
         kept = self._find(key)
         if etag and kept.stat.etag != etag:
