@@ -1,4 +1,6 @@
-"""Inner loops in C: listing a folder, copying its small files. The Python path does the same.
+"""Inner loops in C: listing a folder, copying its small files, MD5 of several contents at once.
+
+The Python path does the same.
 
 The module `_loops` is built when Longshore is installed, if there is a C compiler. Its hashes come
 from the system's libxxhash, so that files are only copied by it where that library is found.
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-REVISION = 4
+REVISION = 5
 """Of the functions of `_loops`; one that was built from other sources is not used."""
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     why_not: str
     can_list: bool
     can_copy: bool
+    can_hash: bool
 else:
     try:
         import longshore.native._loops as loops
@@ -27,7 +30,7 @@ else:
         loops, is_current = None, False
         is_missing = isinstance(error, ModuleNotFoundError)
         why_not = "there was no C compiler at installation" if is_missing else str(error)
-    can_list = is_current
+    can_list = can_hash = is_current
     can_copy = is_current and loops.has_hash()
     if can_list and not can_copy:
         why_not = "there is no libxxhash 0.8, so files are copied without them"

@@ -12,7 +12,7 @@ static int add_numbers(PyObject *module) {
     } numbers[] = {
         {"REVISION", REVISION},     {"VERIFY", VERIFY},         {"FROM_MEDIUM", FROM_MEDIUM},
         {"KEEP_TIMES", KEEP_TIMES}, {"LOST_UID", LOST_UID},     {"LOST_GID", LOST_GID},
-        {"FILES_MAXIMUM", FILES_MAXIMUM},
+        {"FILES_MAXIMUM", FILES_MAXIMUM}, {"MD5_LANES", MD5_LANES},
     };
     for (size_t index = 0; index < sizeof numbers / sizeof *numbers; index++) {
         if (PyModule_AddIntConstant(module, numbers[index].name, numbers[index].value) != 0) {
@@ -72,6 +72,8 @@ static PyMethodDef module_methods[] = {
      "and the last name of them, their entries in msgpack, XXH3-128 of what a catalogue keeps of them, [(entry, standing or None)]\n"
      "of all others, the last name, None). A name that cannot be looked at ends them and comes\n"
      "instead of None, with whether the other listing has it."},
+    {"md5_together", md5_together, METH_VARARGS,
+     "md5_together(*contents): the MD5 of each of up to MD5_LANES contents."},
     {NULL, NULL, 0, NULL},
 };
 

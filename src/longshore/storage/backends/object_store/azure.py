@@ -41,11 +41,11 @@ from longshore.storage.backends.object_store.exchange import (
     Exchange,
     as_unavailable,
     base64_text,
-    md5_of,
     path_text,
     place_of,
     query_text,
 )
+from longshore.storage.backends.object_store.hashing import md5_of
 from longshore.storage.backends.object_store.http import Answer
 from longshore.storage.backends.object_store.keys import KeyRules
 from longshore.storage.backends.object_store.listing import listed_after
@@ -280,8 +280,8 @@ class AzureClient(ObjectClient):
     def begin_upload(self, key: str, options: PutOptions = PLAIN) -> Upload:
         return Upload(key, uuid.uuid4().hex)
 
-    def put_part(self, upload: Upload, number: int, data: Data) -> Part:
-        md5 = md5_of(data)
+    def put_part(self, upload: Upload, number: int, data: Data, *, md5: bytes = b"") -> Part:
+        md5 = md5 or md5_of(data)
         block = azure_blocks.name_of(upload, number, md5, time.time_ns())
         self._read(
             "PUT",

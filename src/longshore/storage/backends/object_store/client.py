@@ -201,8 +201,11 @@ class ObjectClient(Protocol):
     def begin_upload(self, key: str, options: PutOptions = PLAIN) -> Upload:
         """An upload that will become the object when it is completed. Nothing is seen before."""
 
-    def put_part(self, upload: Upload, number: int, data: Data) -> Part:
-        """Send one part; sent again it replaces the earlier one. Kind `not_found`: no upload."""
+    def put_part(self, upload: Upload, number: int, data: Data, *, md5: bytes = b"") -> Part:
+        """Send one part; sent again it replaces the earlier one. Kind `not_found`: no upload.
+
+        `md5` is that of the data, where the caller has it.
+        """
 
     def list_parts(self, upload: Upload) -> list[Part]:
         """What the store holds, ascending by number. Kind `not_found`: no such upload.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -125,10 +124,6 @@ def query_text(query: Mapping[str, str]) -> str:
     if not query:
         return ""
     return "?" + "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in query.items())
-
-
-def md5_of(data: Data) -> bytes:
-    return hashlib.md5(data, usedforsecurity=False).digest()
 
 
 def base64_text(data: bytes) -> str:

@@ -40,7 +40,6 @@ from longshore.storage.backends.object_store.exchange import (
     Exchange,
     as_unavailable,
     base64_text,
-    md5_of,
     place_of,
     query_text,
 )
@@ -53,6 +52,7 @@ from longshore.storage.backends.object_store.gcs_answers import (
     refuse,
 )
 from longshore.storage.backends.object_store.gcs_login import Login, account_of
+from longshore.storage.backends.object_store.hashing import md5_of
 from longshore.storage.backends.object_store.http import Answer
 from longshore.storage.backends.object_store.listing import listed_after
 from longshore.storage.backends.object_store.profiles import InvalidSetting, adjusted
@@ -192,7 +192,9 @@ class GoogleClient(ObjectClient):
         return stat, data
 
     def put(self, key: str, data: Data, options: PutOptions = PLAIN) -> ObjectStat:
-        md5 = md5_of(data)
+        return self._put(key, data, options, md5_of(data))
+
+    def _put(self, key: str, data: Data, options: PutOptions, md5: bytes) -> ObjectStat:
         described = {
             **self._new_object,
             "name": key,
@@ -295,9 +297,9 @@ class GoogleClient(ObjectClient):
         self.put(_part_key(upload, "00000"), b"")
         return upload
 
-    def put_part(self, upload: Upload, number: int, data: Data) -> Part:
+    def put_part(self, upload: Upload, number: int, data: Data, *, md5: bytes = b"") -> Part:
         key = _part_key(upload, f"{number:05}")
-        stat = self.put(key, data)
+        stat = self._put(key, data, PLAIN, md5 or md5_of(data))
         return Part(number, len(data), key, stat.md5)
 
     def list_parts(self, upload: Upload) -> list[Part]:

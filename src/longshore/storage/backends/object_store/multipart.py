@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Final
 
@@ -12,6 +11,7 @@ from longshore.domain.errors import ErrorKind, RetryClass, StorageError, Storage
 from longshore.storage.backends.object_store import metadata as file_metadata
 from longshore.storage.backends.object_store import uploads
 from longshore.storage.backends.object_store.client import Abilities, Part, PutOptions, Upload
+from longshore.storage.backends.object_store.hashing import TOGETHER, md5s_of
 from longshore.storage.backends.object_store.publishing import Publishing
 from longshore.storage.backends.object_store.store import Store
 from longshore.storage.handler import Metadata, StagedFile
@@ -22,6 +22,10 @@ and eight of them are a segment of the pipeline."""
 
 IN_FLIGHT_BYTES: Final = 64 * 1024 * 1024
 """Of one staged file on its way to the store. A bigger part goes alone."""
+
+TOGETHER_BYTES: Final = 32 * 1024 * 1024
+"""Whole parts that wait for each other, to be hashed together: half of those in flight, so that
+others are on their way meanwhile."""
 
 UNFINISHED_PARTS_MAXIMUM: Final = 8  # written in pieces, in memory until they are whole
 
@@ -58,7 +62,7 @@ class _Piece:
 
 
 class StagedUpload(StagedFile):
-    """A big file. Whole parts are sent at once, and last beyond `close`."""
+    """A big file. Whole parts are sent a few at a time, at the latest by `close`; they last."""
 
     def __init__(
         self,
@@ -79,6 +83,8 @@ class StagedUpload(StagedFile):
         self._length = part_bytes(size, store.abilities)
         self._parts = {each.number: each for each in parts}
         self._pieces: dict[int, _Piece] = {}  # by number of the part
+        self._whole: dict[int, bytearray] = {}  # parts that are to be sent together
+        self._together = max(min(TOGETHER, TOGETHER_BYTES // self._length), 1)
         self._sending: dict[Future[Part], tuple[int, bytearray]] = {}  # number and content
         self._metadata = begun.metadata
         self._is_complete = False  # the object is there, under the key of the upload
@@ -87,8 +93,8 @@ class StagedUpload(StagedFile):
 
     def close(self) -> None:
         """Wait until all whole parts are at the store; raises the error of one that is not."""
-        while self._sending:
-            self._wait()
+        self._send_whole()
+        self._wait_for_all()
 
     def write(self, data: memoryview, offset: int) -> None:
         while data:
@@ -102,7 +108,8 @@ class StagedUpload(StagedFile):
         raise self._refusal(ErrorKind.UNSUPPORTED, RetryClass.NEVER, "read", cause)
 
     def size(self) -> int:
-        numbers = (*self._parts, *(number for number, _ in self._sending.values()))
+        sending = (number for number, _ in self._sending.values())
+        numbers = (*self._parts, *self._whole, *sending)
         sent = max((self._bounds(number)[1] for number in numbers), default=0)
         begun = (self._bounds(n)[0] + piece.end() for n, piece in self._pieces.items())
         return max(sent, max(begun, default=0))
@@ -159,22 +166,34 @@ class StagedUpload(StagedFile):
             piece = self._pieces[number] = _Piece(self._store.buffers.take(length))
         if piece.write(data, inside):
             del self._pieces[number]
-            self._send(number, piece.data)
+            self._whole[number] = piece.data
+            if len(self._whole) >= self._together:
+                self._send_whole()
 
-    def _send(self, number: int, data: bytearray) -> None:
+    def _send_whole(self) -> None:
+        whole, self._whole = self._whole, {}
+        for (number, data), md5 in zip(whole.items(), md5s_of(list(whole.values())), strict=True):
+            self._send(number, data, md5)
+
+    def _send(self, number: int, data: bytearray, md5: bytes) -> None:
         known = self._parts.get(number)
-        if known is not None and known.size == len(data) and known.md5 == _md5(data):
+        if known is not None and known.size == len(data) and known.md5 == md5:
             self._store.buffers.give_back(data)  # it was sent before a crash
             return
         self._parts.pop(number, None)
         client, upload = self._store.client, self._upload
-        begun = self._store.begin(lambda: client.put_part(upload, number, data))
+        begun = self._store.begin(lambda: client.put_part(upload, number, data, md5=md5))
         self._sending[begun] = number, data
         if self._store.abilities.parts_in_order:
-            self.close()
+            self._wait_for_all()
 
     def _make_room(self) -> None:
-        while self._sending and (len(self._sending) + 1) * self._length > IN_FLIGHT_BYTES:
+        room = IN_FLIGHT_BYTES // self._length - 1  # besides the part that needs it
+        while self._sending and len(self._sending) + len(self._whole) > room:
+            self._wait()
+
+    def _wait_for_all(self) -> None:
+        while self._sending:
             self._wait()
 
     def _wait(self) -> None:
@@ -233,6 +252,7 @@ class StagedUpload(StagedFile):
     def _end(self) -> None:
         self._has_ended = True
         self._pieces.clear()
+        self._whole.clear()
         self._publishing.forget(self._name, self)
 
     def _lost(self, cause: str) -> StorageError:
@@ -241,7 +261,3 @@ class StagedUpload(StagedFile):
     def _refusal(self, kind: ErrorKind, retry: RetryClass, deed: str, cause: str) -> StorageError:
         path = paths.join(self._publishing.path, self._name)
         return StorageError(kind, retry, deed, path, cause)
-
-
-def _md5(data: bytearray) -> bytes:
-    return hashlib.md5(data, usedforsecurity=False).digest()

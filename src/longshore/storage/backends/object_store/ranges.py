@@ -8,7 +8,8 @@ from typing import Final
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError
 from longshore.storage.backends.object_store import http
 from longshore.storage.backends.object_store.client import Data, ObjectClient, ObjectStat
-from longshore.storage.backends.object_store.exchange import broken, md5_of
+from longshore.storage.backends.object_store.exchange import broken
+from longshore.storage.backends.object_store.hashing import md5_of
 from longshore.storage.backends.object_store.refusals import mismatch, replaced
 
 RESUMES_MAXIMUM: Final = 3

@@ -130,8 +130,8 @@ class RetryingClient(ObjectClient):
     def begin_upload(self, key: str, options: PutOptions = PLAIN) -> Upload:
         return self._again(lambda: self._client.begin_upload(key, options))
 
-    def put_part(self, upload: Upload, number: int, data: Data) -> Part:
-        return self._again(lambda: self._client.put_part(upload, number, data))
+    def put_part(self, upload: Upload, number: int, data: Data, *, md5: bytes = b"") -> Part:
+        return self._again(lambda: self._client.put_part(upload, number, data, md5=md5))
 
     def list_parts(self, upload: Upload) -> list[Part]:
         return self._again(lambda: self._client.list_parts(upload))

@@ -18,7 +18,8 @@ from longshore.storage.backends.object_store.client import (
     PutOptions,
     Upload,
 )
-from longshore.storage.backends.object_store.exchange import as_unavailable, base64_text, md5_of
+from longshore.storage.backends.object_store.exchange import as_unavailable, base64_text
+from longshore.storage.backends.object_store.hashing import md5_of
 from longshore.storage.backends.object_store.profiles import Profile
 from longshore.storage.backends.object_store.refusals import mismatch, replaced
 from longshore.storage.backends.object_store.s3_answers import (
@@ -177,8 +178,8 @@ class S3Client(ObjectClient):
         )
         return Upload(key, parse(body, "begin upload of", key).findtext("UploadId") or "")
 
-    def put_part(self, upload: Upload, number: int, data: Data) -> Part:
-        return self._parts.send(upload, number, data)
+    def put_part(self, upload: Upload, number: int, data: Data, *, md5: bytes = b"") -> Part:
+        return self._parts.send(upload, number, data, md5 or md5_of(data))
 
     def list_parts(self, upload: Upload) -> list[Part]:
         parts: list[Part] = []

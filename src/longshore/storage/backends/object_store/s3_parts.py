@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
 from longshore.storage.backends.object_store.client import Data, Part, Upload
-from longshore.storage.backends.object_store.exchange import base64_text, md5_of
+from longshore.storage.backends.object_store.exchange import base64_text
 from longshore.storage.backends.object_store.refusals import mismatch
 from longshore.storage.backends.object_store.s3_answers import md5_of_etag
 from longshore.storage.backends.object_store.s3_requests import Requests
@@ -29,12 +29,11 @@ class PartSender:
         self._etags_confirm = False  # an etag has turned out to be the MD5 of the content
         self._md5_is_needed = False  # the store has refused to do without, or has confirmed nothing
 
-    def send(self, upload: Upload, number: int, data: Data) -> Part:
+    def send(self, upload: Upload, number: int, data: Data, md5: bytes) -> Part:
         """As `ObjectClient.put_part` promises.
 
         Kind `stale` if the store takes no other part in the place of one that came wrong.
         """
-        md5 = md5_of(data)
         if not self._etags_confirm or self._md5_is_needed:
             return self._send_with_md5(upload, number, data, md5)
         try:

@@ -33,10 +33,8 @@ from longshore.storage.backends.object_store.client import (
     PutOptions,
     Upload,
 )
-from longshore.storage.backends.object_store.exchange import (
-    as_unavailable,
-    md5_of,
-)
+from longshore.storage.backends.object_store.exchange import as_unavailable
+from longshore.storage.backends.object_store.hashing import md5_of
 from longshore.storage.backends.object_store.listing import listed_after
 from longshore.storage.backends.object_store.profiles import InvalidSetting, adjusted
 from longshore.storage.backends.object_store.refusals import EXISTS, GONE, mismatch, replaced
@@ -192,8 +190,8 @@ class SwiftClient(ObjectClient):
         self._put(self._segments, _begun_key(upload), b"", {})
         return upload
 
-    def put_part(self, upload: Upload, number: int, data: Data) -> Part:
-        stat = self._put(self._segments, _part_key(upload, f"{number:05}"), data, {})
+    def put_part(self, upload: Upload, number: int, data: Data, *, md5: bytes = b"") -> Part:
+        stat = self._put(self._segments, _part_key(upload, f"{number:05}"), data, {}, md5=md5)
         return Part(number, len(data), stat.etag, stat.md5)
 
     def list_parts(self, upload: Upload) -> list[Part]:
@@ -257,8 +255,9 @@ class SwiftClient(ObjectClient):
         metadata: Mapping[str, str],
         *,
         only_if_absent: bool = False,
+        md5: bytes = b"",
     ) -> ObjectStat:
-        md5 = md5_of(data)
+        md5 = md5 or md5_of(data)
         headers = {
             **metadata_headers(metadata),
             **_condition(only_if_absent),

@@ -122,7 +122,8 @@ class MemoryClient(ObjectClient):
         self.uploads[upload.id] = (upload, options, {})
         return upload
 
-    def put_part(self, upload: Upload, number: int, data: Data) -> Part:
+    def put_part(self, upload: Upload, number: int, data: Data, *, md5: bytes = b"") -> Part:
+        assert md5 in {b"", hashlib.md5(data).digest()}
         self.requests.append(f"part {number}")
         self._upload(upload)[2][number] = bytes(data)
         return _part(number, bytes(data))
