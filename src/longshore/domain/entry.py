@@ -42,6 +42,19 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     is_outline: bool = False
 
 
+def is_unchanged(before: Entry, now: Entry, *, change_times: bool) -> bool:
+    """Whether two looks at an opened file, or at one name, show the same state of it.
+
+    `change_times` says that the storage tells the time of change, which shows what size and time of
+    modification hide. Only not where a name was added or removed, as a move does with its sources:
+    that changes the time for all other names.
+    """
+    if (before.size, before.mtime_ns) != (now.size, now.mtime_ns):
+        return False
+    is_told = change_times and before.links == now.links
+    return not (is_told and before.ctime_ns and now.ctime_ns and before.ctime_ns != now.ctime_ns)
+
+
 def kind_of_mode(mode: int) -> EntryKind:
     """The kind that the type bits of an `st_mode` name."""
     if stat.S_ISREG(mode):

@@ -99,6 +99,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     it is not, a folder is looked up again with each deed, and reading on after its content was
     replaced or removed raises an error (small files are read at once)."""
 
+    change_times: bool = False
+    """The time of change (ctime) moves with every change of content or metadata, and nobody can set
+    it. Reading leaves it alone."""
+
     interprets_access: bool = True  # access lists have an effect: checked, and handed down
     staged_in_memory_bytes: int = 0
     """Staged files up to this size are in the handler's memory until `commit`: no other handler

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 from sqlalchemy import Connection
 
 from longshore.database import recorded_files
@@ -62,20 +63,29 @@ def _completing(
     every = len(plan.destinations)
     completing = []
     for record in holding:
-        at = held.setdefault(_file(plan, record), set())
+        at = held.setdefault(_file(plan, record), {})
         destination = plan.sources[record.source].destination
         if destination not in at:
-            at.add(destination)
+            at[destination] = record.entry.ctime_ns
             if len(at) == every:
-                completing.append(record)
+                completing.append(_as_first_read(record, at))
     return completing
+
+
+def _as_first_read(record: Record, at: Mapping[int, int]) -> Record:
+    """The record as the first destination got the file: whatever came later is a change to it."""
+    entry = msgspec.structs.replace(record.entry, ctime_ns=min(at.values()))
+    return msgspec.structs.replace(record, entry=entry)
 
 
 def _held_before(
     connection: Connection, plan: ExecutionPlan, files: set[_File], own: set[int]
-) -> dict[_File, set[int]]:
-    """The destinations that hold the files by other records than those with these numbers."""
-    held: dict[_File, set[int]] = {}
+) -> dict[_File, dict[int, int]]:
+    """The destinations that hold the files by other records than those with these numbers.
+
+    With each the time of change that the file had there.
+    """
+    held: dict[_File, dict[int, int]] = {}
     names: dict[bytes, list[bytes]] = {}
     for file in files:
         names.setdefault(file.folder, []).append(file.name)
@@ -87,7 +97,7 @@ def _held_before(
             file = _file(plan, each.record)
             if file in files and each.number not in own:
                 destination = plan.sources[each.record.source].destination
-                held.setdefault(file, set()).add(destination)
+                held.setdefault(file, {})[destination] = each.record.entry.ctime_ns
     return held
 
 

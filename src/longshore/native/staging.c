@@ -77,7 +77,10 @@ static bool is_unchanged(int file, const struct stat *before) {
     struct stat now;
     return fstat(file, &now) == 0 && now.st_size == before->st_size &&
            now.st_mtim.tv_sec == before->st_mtim.tv_sec &&
-           now.st_mtim.tv_nsec == before->st_mtim.tv_nsec;
+           now.st_mtim.tv_nsec == before->st_mtim.tv_nsec &&
+           (now.st_nlink != before->st_nlink || /* a name that goes changes the time of change */
+            (now.st_ctim.tv_sec == before->st_ctim.tv_sec &&
+             now.st_ctim.tv_nsec == before->st_ctim.tv_nsec));
 }
 
 /* ------------------------------------------------------------------ the content */

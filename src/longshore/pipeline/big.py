@@ -26,6 +26,7 @@ from longshore.domain.errors import (
 from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
 from longshore.domain.segments import Layout, segment_bytes
+from longshore.domain.storage import Capabilities
 from longshore.pipeline import content, copying, passes
 from longshore.pipeline.content import check_unchanged
 from longshore.pipeline.finishing import Finisher
@@ -189,13 +190,18 @@ class _Slice:
             if begun.part_segments or begun.token:
                 # Nothing is written before the journal knows of it.
                 return Unfinished(begun, begun=bool(begun.part_segments))
-        elif not is_same_file(self.big.source, entry):
+        elif not is_same_file(self.big.source, entry, self._capabilities):
             raise changed(self.writer.path)
         elif not self.big.part_segments:
             linked = self._link(present, self._mode_of(self.big))
             if linked is not None:
                 return linked
         return self._go_on(self.big, present)
+
+    @property
+    def _capabilities(self) -> Capabilities:
+        """Those of the storage that the file is read from."""
+        return self.toolbox.sources[self.group.source].capabilities
 
     def _begin(self, present: Recogniser) -> Segments | Finished | Unfinished:
         """Stage the file, unless what stands there already settles it."""
@@ -259,7 +265,7 @@ class _Slice:
                     return Unfinished(big)
             if _is_complete(big):
                 writer.where.side = Side.SOURCE
-                check_unchanged(reader, big.source, writer.path)
+                check_unchanged(reader, big.source, writer.path, self._capabilities)
             hasher = finisher.verify(big, reader, file)
             self.followed = finisher.followed
             if hasher is None:

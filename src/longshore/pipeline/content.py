@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import xxhash
 
-from longshore.domain.entry import Entry
+from longshore.domain.entry import Entry, is_unchanged
 from longshore.domain.errors import ErrorKind, RetryClass, Side, Stage, StorageError
+from longshore.domain.storage import Capabilities
 from longshore.pipeline.hashing import Hasher
 from longshore.pipeline.keeping import HOLES, keep, metadata_to_keep, original, warn_of
 from longshore.pipeline.toolbox import Toolbox
@@ -76,7 +77,7 @@ def write_file(
         elif entry.allocated_bytes < entry.size:
             warn_of_filled_holes(reader, entry, source, toolbox)
         where.side = Side.SOURCE
-        check_unchanged(reader, entry, path)
+        check_unchanged(reader, entry, path, toolbox.sources[source].capabilities)
         where.side = Side.DESTINATION
         if toolbox.plan.verify and not confirms_content(source, toolbox):
             where.stage = Stage.VERIFY
@@ -156,10 +157,11 @@ def hash_zeros(update: Update, count: int) -> None:
         count -= len(_ZEROS)
 
 
-def check_unchanged(reader: SourceFile, before: Entry, path: bytes) -> None:
+def check_unchanged(
+    reader: SourceFile, before: Entry, path: bytes, capabilities: Capabilities
+) -> None:
     """Raises kind `changed_while_read` if the opened file is not what it was before reading."""
-    after = reader.stat()
-    if (after.size, after.mtime_ns) != (before.size, before.mtime_ns):
+    if not is_unchanged(before, reader.stat(), change_times=capabilities.change_times):
         raise StorageError(
             ErrorKind.CHANGED_WHILE_READ,
             RetryClass.NOW,

@@ -115,8 +115,9 @@ def _do(
 
 def _erase(group: CopyGroup, planned: PlannedFile, folder: Folder, toolbox: Toolbox) -> Record:
     try:
+        capabilities = toolbox.sources[group.source].capabilities
         standing = folder.stat(planned.entry.name)
-        if not is_same(standing, planned.entry):
+        if not is_same(standing, planned.entry, capabilities):
             raise _changed(folder, planned)
         folder.remove(planned.entry.name)
     except StorageError as error:
@@ -138,7 +139,9 @@ def _check(
             if reading.offset < reading.entry.size and toolbox.time_is_up():
                 _remember((planned.place, reading), toolbox)
                 return None
-        if not is_same(reader.stat(), reading.entry) or reading.offset != reading.entry.size:
+        capabilities = toolbox.sources[group.source].capabilities
+        is_whole = reading.offset == reading.entry.size
+        if not is_whole or not is_same(reader.stat(), reading.entry, capabilities):
             raise _changed(folder, planned)
     return toolbox.record(
         planned.place,

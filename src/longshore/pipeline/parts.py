@@ -103,7 +103,8 @@ class _Slice:
 
     def _write_opened(self, reader: SourceFile, target: Folder) -> list[bytes]:
         work, writer = self.work, self.writer
-        if not is_same_file(work.source, reader.stat()):
+        capabilities = self.toolbox.sources[work.group.source].capabilities
+        if not is_same_file(work.source, reader.stat(), capabilities):
             raise changed(writer.path)
         big = Segments(work.source, [], work.segment_bytes, work.begun_ns, work.token)
         if carries(work.group.source, self.toolbox):
@@ -114,7 +115,7 @@ class _Slice:
             digests = writer.write(reader, file, big, range(next_one, work.first + work.count))
         # Only now: an object store may refuse what it was given when the file is closed.
         writer.where.side = Side.SOURCE
-        content.check_unchanged(reader, work.source, writer.path)
+        content.check_unchanged(reader, work.source, writer.path, capabilities)
         if writer.carried is not None:
             self.followed = writer.carried.next
             passes.keep(writer.temporary_name, writer.carried, self.toolbox)

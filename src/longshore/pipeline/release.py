@@ -1,6 +1,7 @@
 """Removing the sources of a move, once their copies are verified, durable and on record.
 
-A source is removed only if it still is the file that was read: same kind, size, time and identity.
+A source is removed only if it still is the file that was read: same kind, size, time and identity,
+and the same time of change where the storage tells it.
 One that was changed meanwhile stays, with a warning; nothing that was not copied is ever removed.
 """
 
@@ -9,8 +10,9 @@ from __future__ import annotations
 import msgspec
 
 from longshore.domain import paths
-from longshore.domain.entry import Entry
+from longshore.domain.entry import Entry, is_unchanged
 from longshore.domain.errors import ErrorKind, StorageError, StorageUnavailable, show
+from longshore.domain.storage import Capabilities
 from longshore.pipeline import crew
 from longshore.pipeline.copying import lost_storage
 from longshore.pipeline.messages import (
@@ -84,7 +86,7 @@ def _release(group: ReleaseGroup, kept: list[str], toolbox: Toolbox) -> ReleaseG
         with storage.open_folder(group.folder) as folder:
             for entry, why in crew.each(
                 group.entries,
-                lambda entry: _remove_if_same(folder, entry),
+                lambda entry: _remove_if_same(folder, entry, storage.capabilities),
                 at_once=crew.operations_of(storage),
             ):
                 if why is None:
@@ -98,13 +100,13 @@ def _release(group: ReleaseGroup, kept: list[str], toolbox: Toolbox) -> ReleaseG
     return ReleaseGroup(group.source, group.folder, gone)
 
 
-def _remove_if_same(folder: Folder, entry: Entry) -> str | None:
+def _remove_if_same(folder: Folder, entry: Entry, capabilities: Capabilities) -> str | None:
     """Remove the file; why not, if it stays."""
     try:
         standing = look(folder, entry.name)
         if standing is None:
             return None  # removed before a crash, or by somebody else: it is not there
-        if not is_same(standing, entry):
+        if not is_same(standing, entry, capabilities):
             return "it was changed after it was read, so the source stays"
         folder.remove(entry.name)
     except StorageUnavailable:
@@ -114,12 +116,11 @@ def _remove_if_same(folder: Folder, entry: Entry) -> str | None:
     return None
 
 
-def is_same(standing: Entry, entry: Entry) -> bool:
+def is_same(standing: Entry, entry: Entry, capabilities: Capabilities) -> bool:
     """Whether this is still the state of the file that was seen or read."""
     return (
         standing.kind is entry.kind
-        and standing.size == entry.size
-        and standing.mtime_ns == entry.mtime_ns
+        and is_unchanged(entry, standing, change_times=capabilities.change_times)
         and standing.identity == entry.identity
         and standing.link_target == entry.link_target
     )

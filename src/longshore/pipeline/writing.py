@@ -10,9 +10,10 @@ import xxhash
 
 from longshore import faults
 from longshore.domain import paths
-from longshore.domain.entry import Entry
+from longshore.domain.entry import Entry, is_unchanged
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError
 from longshore.domain.segments import Layout
+from longshore.domain.storage import Capabilities
 from longshore.pipeline import content, passes
 from longshore.pipeline.content import Where
 from longshore.pipeline.keeping import metadata_to_keep, original
@@ -140,8 +141,11 @@ def take_pass(name: bytes, big: Segments, toolbox: Toolbox) -> Pass:
     return passes.take(name, key, toolbox)
 
 
-def is_same_file(one: Entry, other: Entry) -> bool:
-    return (one.size, one.mtime_ns, one.identity) == (other.size, other.mtime_ns, other.identity)
+def is_same_file(before: Entry, now: Entry, capabilities: Capabilities) -> bool:
+    """Whether a big file still is the one whose first segment was read."""
+    return before.identity == now.identity and is_unchanged(
+        before, now, change_times=capabilities.change_times
+    )
 
 
 def changed(path: bytes) -> StorageError:

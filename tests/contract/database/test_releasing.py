@@ -83,6 +83,20 @@ def test_a_source_that_changed_between_its_destinations_stays(
     assert settle(database, plan, 3, changed + of(2, range(2, 3))) == names(range(2, 3))
 
 
+def test_a_source_is_released_as_the_first_destination_has_got_it(
+    database: Database, plan: ExecutionPlan
+) -> None:
+    """If it was changed since, in secret, the one who is to remove it sees another time of it."""
+    released = []
+    for source, ctime_ns in ((0, 7), (1, 9), (2, 8)):
+        records = of(source, range(1), entry={"ctime_ns": ctime_ns})
+        with writing(database.journal) as connection:
+            put_records(connection, plan.execution_id, source + 1, records, [None])
+            groups = held_everywhere(connection, plan, source + 1, records)
+        released += [entry.ctime_ns for group in groups for entry in group.entries]
+    assert released == [7]
+
+
 def test_the_same_destination_twice_is_one(database: Database, plan: ExecutionPlan) -> None:
     """As when the sources of a task lie in each other."""
     for work_id, source in enumerate((0, 0, 1, 1, 0), start=1):

@@ -69,12 +69,19 @@ def replace_alike(path: Path) -> None:
     other.replace(path)
 
 
+def change_in_secret(path: Path) -> None:
+    """Of the same size, time and identity, which only the time of change gives away."""
+    state = path.stat()
+    path.write_bytes(path.read_bytes()[::-1])
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
 def make_folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
 
 
-def release_after(archiving: Archiving, deed: Callable[[Path], None]) -> int:
+def release_after(archiving: Archiving, deed: Callable[[Path], object]) -> int:
     """Move two files, of which one meets the deed when both are on record; the execution."""
     folder = archiving.source / "folder"
     folder.mkdir()
@@ -98,7 +105,7 @@ def release_after(archiving: Archiving, deed: Callable[[Path], None]) -> int:
     return execution
 
 
-@pytest.mark.parametrize("deed", [change, shorten, replace_alike, make_folder])
+@pytest.mark.parametrize("deed", [change, shorten, replace_alike, change_in_secret, make_folder])
 def test_move_keeps_a_source_that_is_not_what_was_read(
     workshop: Workshop, tmp_path: Path, deed: Callable[[Path], None]
 ) -> None:
@@ -115,6 +122,27 @@ def test_move_keeps_a_source_that_is_not_what_was_read(
     if expected.is_file():
         assert (folder / "changing").read_bytes() == expected.read_bytes()
     assert archiving.state("folder", "changing") == archiving.state("folder") == "live"
+
+
+def test_reading_a_source_is_no_change_to_it(workshop: Workshop, tmp_path: Path) -> None:
+    archiving = Archiving(workshop, tmp_path / "s")
+    execution = release_after(archiving, Path.read_bytes)
+    assert status_of(workshop.database, execution) is TaskStatus.DONE
+    assert os.listdir(archiving.source) == []
+
+
+def test_the_names_of_a_file_all_go_though_each_one_changes_the_others(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    workshop.config = replace(workshop.config, batch_files_maximum=2)
+    archiving = Archiving(workshop, tmp_path / "s")
+    (archiving.source / "a").write_text("content")
+    for name in ("b", "c", "d", "e"):
+        (archiving.source / name).hardlink_to(archiving.source / "a")
+    execution = archiving.run(archiving.move())
+    assert status_of(workshop.database, execution) is TaskStatus.DONE
+    assert os.listdir(archiving.source) == []
+    assert sorted(os.listdir(archiving.destination)) == ["a", "b", "c", "d", "e"]
 
 
 def test_move_is_done_when_a_source_has_vanished_by_itself(

@@ -272,5 +272,25 @@ def test_file_that_changes_while_it_is_read_is_read_again(bench: Bench) -> None:
     assert (record.attempts, record.entry.size) == (2, len(b"changed while it was read"))
 
 
+def test_file_that_changes_in_secret_while_it_is_read_is_read_again(bench: Bench) -> None:
+    """Same size and time: only the time of change tells."""
+    path = next(bench.source.rglob(GUILTY[1:]))
+    before = path.stat()
+    reversed_content = path.read_bytes()[::-1]
+
+    def rewrite(deed: Deed, _: bytes) -> None:
+        path.chmod(0o644)
+        path.write_bytes(reversed_content)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    bench.source_faults = (fault(Deed.READ, Call(), times=1, pattern=GUILTY),)
+    bench.hook = rewrite
+    records = bench.copy_all()
+    assert by_outcome(records) == {Outcome.COPIED: FILES}
+    assert describe_files(bench.destination) == describe_files(bench.source)
+    (record,) = [each for each in records if each.entry.name == os.fsencode(path.name)]
+    assert record.attempts == 2
+
+
 def describe_files(folder: Path) -> dict[bytes, tuple[object, ...]]:
     return {path: each for path, each in describe(folder).items() if each[0] != "folder"}

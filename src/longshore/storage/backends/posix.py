@@ -48,6 +48,7 @@ _CAPABILITIES: Final = Capabilities(
     access_lists=True,
     sparse=True,
     hard_links=True,
+    change_times=True,
 )
 
 _ROOT_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

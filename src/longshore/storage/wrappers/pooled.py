@@ -425,4 +425,5 @@ def _common(all_of: Sequence[Capabilities]) -> Capabilities:
         sparse=all(each.sparse for each in all_of),
         hard_links=all(each.hard_links for each in all_of),
         confirms_content=all(each.confirms_content for each in all_of),
+        change_times=all(each.change_times for each in all_of),
     )
