@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -257,17 +256,6 @@ class Plant:
             return self.processed() >= begun + files or self.status(task) in IDLE
 
         wait_until(enough, f"{files} more files: see {self.folder / 'log'}", RUN_SECONDS)
-
-    def kill_somebody(self, random_: random.Random) -> None:
-        """Kill the controller, or more often one of its movers."""
-        movers = self.movers()
-        alive = [each for each in self.controllers if each.poll() is None]
-        if movers and random_.random() < 0.7:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                random_.choice(movers).kill()
-        elif alive:
-            alive[-1].kill()
-            alive[-1].wait()
 
 
 @contextlib.contextmanager

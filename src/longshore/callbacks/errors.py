@@ -22,8 +22,12 @@ class CallbackGaveUp(CallbackError):
 
 
 class WorkerLost(Exception):
-    """A worker ended, kept silent, or said something that no honest worker says."""
+    """A worker ended, kept silent, or said something that no honest worker says.
 
-    def __init__(self, reason: str, *, timed_out: bool = False) -> None:
+    `killed` is set when SIGKILL ended it, which no lock of ours sends: it came from outside.
+    """
+
+    def __init__(self, reason: str, *, timed_out: bool = False, killed: bool = False) -> None:
         super().__init__(reason)
         self.timed_out = timed_out
+        self.killed = killed

@@ -18,6 +18,7 @@ from .errors import CallbackGaveUp, WorkerLost
 from .language import language_of
 from .limits import DEFAULT_LIMITS, Limits
 from .question import ALL_FACTS, CannotBeSent, Question, named_facts
+from .starting import with_live_worker
 from .values import Answer, Decisions, FileInfo, Usage
 
 
@@ -161,14 +162,17 @@ class CallbackFilter:
     def _loaded(self) -> Conversation:
         if self._conversation is None:
             try:
-                self._conversation = Conversation(
-                    self._script, self._language, task_id=self._task_id, limits=self._limits
-                )
+                self._conversation = with_live_worker(self._start)
             except InvalidScriptFound as error:
                 raise CallbackGaveUp(f"the script cannot be loaded: {error}") from error
             except WorkerLost as error:
                 raise CallbackGaveUp(f"the script cannot be loaded: {error}") from error
         return self._conversation
+
+    def _start(self) -> Conversation:
+        return Conversation(
+            self._script, self._language, task_id=self._task_id, limits=self._limits
+        )
 
     def _blame(self, loss: WorkerLost, collected: Collected) -> None:
         answer = Answer.TIMED_OUT if loss.timed_out else Answer.ERROR

@@ -48,6 +48,8 @@ REASON_CHARACTERS: Final = 500
 class WorkerProcess:
     """A locked, still empty worker for one language; SandboxUnavailable when it cannot be had.
 
+    WorkerLost when it was killed before it was locked down, which says nothing about the next one.
+
     Not for several threads at once. The thread that starts it has to outlive it: the kernel kills a
     worker when the thread that started it ends.
     """
@@ -124,12 +126,14 @@ class WorkerProcess:
             status = self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             raise WorkerLost("it closed its channel") from None
-        raise WorkerLost(_described_end(status))
+        raise WorkerLost(_described_end(status), killed=status == -signal.SIGKILL)
 
     def _read_ready(self) -> messages.Ready:
         try:
             kind, body = self.receive(timeout_seconds=self._limits.start_timeout_seconds)
         except WorkerLost as error:
+            if error.killed:
+                raise
             raise SandboxUnavailable(f"the worker did not start: {error}") from error
         if kind == frames.REFUSED:
             reason = printable(body.decode("utf-8", "replace"), REASON_CHARACTERS)

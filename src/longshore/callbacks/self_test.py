@@ -14,6 +14,7 @@ from .errors import SandboxUnavailable, WorkerLost
 from .language import NAMES, language_of
 from .limits import DEFAULT_LIMITS, Limits
 from .process import WorkerProcess
+from .starting import with_live_worker
 from .values import Language, printable
 from .worker import frames
 
@@ -96,15 +97,23 @@ def begin_self_test(limits: Limits) -> Future[SandboxReport]:
 
 def _tested(language: Language, limits: Limits) -> SandboxReport:
     try:
-        worker = WorkerProcess(language, limits)
+        return with_live_worker(lambda: _examined(language, limits))
     except SandboxUnavailable as error:
         return SandboxReport(ok=False, reason=str(error))
+    except WorkerLost as error:
+        return SandboxReport(ok=False, reason=f"the worker did not start: {error}")
+
+
+def _examined(language: Language, limits: Limits) -> SandboxReport:
+    worker = WorkerProcess(language, limits)
     try:
         attempts = _attempts(worker, limits)
         reason = _first_complaint(attempts) or _complaint_of_kernel(worker.pid)
         if reason is None:
             _provoke_death(worker, limits)
     except (WorkerLost, msgspec.MsgspecError) as error:
+        if isinstance(error, WorkerLost) and error.killed:
+            raise
         attempts, reason = {}, f"the self-test failed: {printable(str(error), 200)}"
     finally:
         worker.close()

@@ -4,6 +4,7 @@ from .conversation import Conversation, InvalidScriptFound
 from .errors import WorkerLost
 from .language import language_of, switched_off
 from .limits import DEFAULT_LIMITS, Limits
+from .starting import with_live_worker
 from .values import InvalidScript
 
 _VALIDATION_TASK_ID = 0
@@ -51,8 +52,12 @@ def _at(script: str, position: int, message: str) -> InvalidScript:
 
 def _does_not_load(script: str, limits: Limits) -> InvalidScript | None:
     language = language_of(script)
-    try:
+
+    def load() -> None:
         Conversation(script, language, task_id=_VALIDATION_TASK_ID, limits=limits).close()
+
+    try:
+        with_live_worker(load)
     except InvalidScriptFound as error:
         return error.invalid
     except WorkerLost as error:
