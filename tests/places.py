@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 
-from tests.servers import Server
 from tests.story import Task, add_share_pool, created
 from tests.trees import describe
 
@@ -53,7 +52,7 @@ class Place:
 class Site:
     """A server, and places on it that every test makes anew."""
 
-    server: Server
+    containers: Path  # the folder in which the server has them
     client: httpx.Client
     folder: Path  # for the shares
     places: Iterator[int] = field(default_factory=lambda: iter(range(10**6)))
@@ -71,12 +70,14 @@ class Site:
         return Place(kind=kind, id=pool, name=name, folder=folder)
 
     def _container(self) -> Place:
-        containers = self.server.data_dir / "containers"
-        before = set(containers.iterdir()) if containers.exists() else set()
+        before = self._container_folders()
         name = f"c-{uuid.uuid4().hex[:8]}"
         made = created(self.client.post("/containers", json={"name": name}))
-        (folder,) = set(containers.iterdir()) - before
+        (folder,) = self._container_folders() - before
         return Place(kind="C", id=made["id"], name=name, folder=folder)
+
+    def _container_folders(self) -> set[Path]:
+        return set(self.containers.iterdir()) if self.containers.exists() else set()
 
     def task(
         self,

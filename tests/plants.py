@@ -64,13 +64,22 @@ class Plant:
         self.database = open_database(None, self.data_dir)
         migrate(self.database)
         add_users(self.database)
-        context = replace(context_over(self.database, self.folder), wake=self.wake)
+        self.containers.mkdir()
+        context = replace(
+            context_over(self.database, self.folder),
+            wake=self.wake,
+            containers_folder=self.containers,
+        )
         self.client = TestClient(create_app(context), base_url="http://longshore/api/v2")
         self.client.auth = ADMINISTRATOR
 
     @property
     def data_dir(self) -> Path:
         return self.folder / "data"
+
+    @property
+    def containers(self) -> Path:
+        return self.data_dir / "containers"
 
     @property
     def arms(self) -> Path:

@@ -69,7 +69,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("matrix")
     for server in serving(folder / "data", LONGSHORE_CACHE_RETENTION_SECONDS="0"):
         with server.client() as client:
-            yield Site(server, client, folder / "shares")
+            yield Site(server.data_dir / "containers", client, folder / "shares")
 
 
 def plant(folder: Path) -> None:
