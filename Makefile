@@ -37,7 +37,7 @@ demo: setup ## archive a real folder through the REST API of a temporary server
 
 test: lint types ## every check and every test
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS)
+	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
 
 test-native-asan: setup ## test the native loops with AddressSanitizer and UBSan
 	@$(BIN)/python -m tests.native.sanitized

@@ -21,8 +21,8 @@ from longshore.storage.wrappers.pool_memory import PoolMemory
 from longshore.storage.wrappers.pooled import PooledStorage
 from longshore.storage.wrappers.throttled import Bandwidth, ThrottledStorage
 from tests.contract.storage.object_grounds import OBJECT_STORES, bucket_ground
+from tests.memory import MEMORY
 
-MEMORY = "/dev/shm"
 UNREACHED_BYTES_PER_SECOND = 1e15
 REFERENCE = StorageReference(StorageKind.CONTAINER, 1)
 
@@ -74,7 +74,6 @@ BACKENDS: dict[str, Callable[[bytes], StorageHandler]] = {
 
 @pytest.fixture(params=[*BACKENDS, *OBJECT_STORES])
 def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ground]:
-    base = tmp_path
     if request.param in OBJECT_STORES:
         store = OBJECT_STORES[request.param]
         server = request.getfixturevalue("object_server")(store.server)
@@ -83,18 +82,19 @@ def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ground]:
         outside.mkdir()
         yield from _closing(open_handler, vanish, outside)
         return
+    place = None  # a disk, mostly; pytest's own folders may lie in memory
     if request.param == "posix-in-memory":
         if not os.access(MEMORY, os.W_OK | os.X_OK):
             pytest.skip(f"{MEMORY} cannot be written here")
-        base = Path(tempfile.mkdtemp(prefix="longshore-test-", dir=MEMORY))
+        place = MEMORY
+    base = Path(tempfile.mkdtemp(prefix="longshore-test-", dir=place))
     root, outside = base / "root", base / "outside"
     root.mkdir()
     outside.mkdir()
     yield from _closing(
         lambda: BACKENDS[request.param](os.fsencode(root)), lambda: shutil.rmtree(root), outside
     )
-    if base != tmp_path:
-        shutil.rmtree(base)
+    shutil.rmtree(base)
 
 
 def _closing(

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import struct
-from pathlib import Path
+import tempfile
 
 import pytest
 
@@ -27,6 +27,7 @@ from tests.contract.storage.deeds import (
     read,
     refused,
 )
+from tests.memory import MEMORY
 
 MEBIBYTE = 1 << 20
 ATTRIBUTES = {b"user.note": b"value", b"user.binary": bytes(range(256)), b"user.empty": b""}
@@ -43,9 +44,9 @@ def access_list(group: int = 4, mask: int = 7) -> bytes:
 
 
 @pytest.fixture(autouse=True)
-def system_keeps_attributes(tmp_path: Path) -> None:
+def system_keeps_attributes() -> None:
     """The tests are about Longshore: they need file systems with attributes and access lists."""
-    for folder in (str(tmp_path), "/dev/shm"):
+    for folder in (tempfile.gettempdir(), MEMORY):
         try:
             probe = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600)
         except OSError:
