@@ -51,7 +51,7 @@ def check_records(database: Database, execution_id: int, *, complete: bool = Tru
         heads = _heads(connection, execution_id)
     assert sums is not None
     files = files_on_record(database, execution_id)
-    times = Counter(path_of(each) for each in files)
+    times = Counter((each.record.source, path_of(each)) for each in files)
     assert max(times.values(), default=1) == 1, "a file is there twice"
     numbers = [each.number for each in files]
     assert numbers == sorted(set(numbers)), "numbers are unique and in the order of the work"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +13,8 @@ import httpx
 import pytest
 
 from longshore.domain.fidelity import Unkept, encode_unkept
+from tests.clouds import add_bucket_pool
+from tests.object_servers.processes import ObjectServer
 from tests.servers import Server
 from tests.story import Task, add_copy_task, add_share_pool, created
 from tests.trees import describe, grow
@@ -24,11 +26,12 @@ def client(server: Server) -> Iterator[httpx.Client]:
         yield client
 
 
-def restore(client: httpx.Client, pool: int, workflow: str = "offline_archive") -> Task:
+def restore(client: httpx.Client, *pools: int, workflow: str = "offline_archive") -> Task:
     body = {"name": "restore", "workflow_type": workflow, "workflow_action": "restore"}
     answer = client.post("/tasks", json=body)
     task = Task(client, int(created(answer)["id"]))
-    created(client.post(f"/tasks/{task.id}/task_sources", json={"pool_id": pool}))
+    for pool in pools:
+        created(client.post(f"/tasks/{task.id}/task_sources", json={"pool_id": pool}))
     return task
 
 
@@ -159,6 +162,100 @@ def test_an_older_backup_comes_back_when_its_folder_is_the_source(
     assert (source / "deep" / "changes").read_text() == "the first"
 
 
+def test_when_the_newest_backup_was_removed_its_files_are_errors_and_no_older_one_comes_back(
+    client: httpx.Client, source: Path, destination: Path
+) -> None:
+    (source / "deep").mkdir()
+    (source / "stays").write_text("in the first backup only")
+    live = add_share_pool(client, "live", "primary", source)
+    archive = add_share_pool(client, "archive", "offline_archive", destination)
+    _, newest = back_up(client, live, archive, source, "the first", "the second one")
+    shutil.rmtree(source / "deep")
+    (source / "stays").unlink()
+    shutil.rmtree(destination / newest)
+    back = restore(client, archive)
+    back.act("run")
+    assert back.wait()["status"] == "finished_with_warnings", back.execution()
+    assert [path.name for path in source.rglob("*") if path.is_file()] == ["stays"]
+    (failed,) = (record for record in back.files() if record["outcome"] == "failed")
+    assert failed["error"]["kind"] == "not_found"
+    assert "no copy of the newest content is left" in failed["error"]["text"]
+    assert f"{newest}/deep/changes" in failed["error"]["text"]
+    manifest = client.get(f"/task_executions/{back.execution()['id']}/report").text
+    assert f"{newest}/deep/changes" in manifest
+
+
+def test_a_share_and_a_bucket_together_bring_everything_back(
+    client: httpx.Client,
+    source: Path,
+    destination: Path,
+    object_server: Callable[[str], ObjectServer],
+) -> None:
+    grow(source, 40)
+    for name in ("gone", "damaged", "only in the bucket"):
+        (source / name).write_text(name)
+    before = describe(source)
+    live = add_share_pool(client, "live", "primary", source)
+    share = add_share_pool(client, "share", "offline_archive", destination)
+    bucket = add_bucket_pool(client, object_server("moto"), "bucket", "offline_archive")
+    for pool in (share, bucket.id):  # the bucket has the newer copies, the share is nearer
+        copy = add_copy_task(client, live, pool)
+        copy.act("run")
+        assert copy.wait()["status"] == "done", copy.execution()
+    (source / "only in the bucket").write_text("newer than on the share")
+    state = (source / "only in the bucket").stat()
+    newer = add_copy_task(client, live, bucket.id, conflict_resolution="overwrite")
+    newer.act("run")
+    assert newer.wait()["status"] == "done", newer.execution()
+    for path in source.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (destination / "gone").unlink()
+    (destination / "damaged").write_text("DAMAGED")
+    back = restore(client, bucket.id, share)
+    back.act("run")
+    assert back.wait()["status"] == "done", (back.execution(), back.files()[:3])
+    expected = files_of(before)
+    assert (source / "only in the bucket").read_text() == "newer than on the share"
+    assert (source / "only in the bucket").stat().st_mtime_ns == state.st_mtime_ns
+    present = files_of(describe(source))
+    for tree in (expected, present):
+        del tree[b"only in the bucket"]
+    assert present == expected
+    records = [each for each in back.files() if each["outcome"] != "kept"]
+    assert sorted(record["name"] for record in records) == sorted(
+        os.fsdecode(os.path.basename(path)) for path in files_of(before)
+    )
+    fallen = {each["name"]: each for each in records if each["error"]}
+    assert {name: each["error"]["kind"] for name, each in fallen.items()} == {
+        "gone": "not_found",
+        "damaged": "checksum_mismatch",
+    }
+    assert {each["attempts"] for each in fallen.values()} == {2}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "fields", "words"),
+    [
+        (("offline_archive", "primary"), {}, "source_type"),
+        (("offline_archive",), {"source_type": "secondary_cloud"}, "source_type"),
+        (("primary",), {}, "source_type"),
+    ],
+)
+def test_sources_that_a_restore_cannot_have_are_refused_by_name(
+    client: httpx.Client, tmp_path: Path, kinds: tuple[str, ...], fields: dict[str, str], words: str
+) -> None:
+    pools = []
+    for kind in kinds:
+        (tmp_path / kind).mkdir()
+        pools.append(add_share_pool(client, kind, kind, tmp_path / kind))
+    back = restore(client, *pools)
+    if fields:
+        client.put(f"/tasks/{back.id}", json=fields).raise_for_status()
+    assert back.request("run")["status"] == "failed"
+    reasons = client.get(f"/tasks/{back.id}/explain").json()
+    assert words in str(reasons)
+
+
 def test_containers_get_their_files_back(
     server: Server, client: httpx.Client, destination: Path
 ) -> None:
@@ -175,7 +272,7 @@ def test_containers_get_their_files_back(
     down.act("run")
     assert down.wait()["status"] == "done"
     shutil.rmtree(folder / "d000", ignore_errors=True)
-    back = restore(client, archive, "active_archive")
+    back = restore(client, archive, workflow="active_archive")
     back.act("run")
     assert back.wait()["status"] == "done", back.execution()
     assert files_of(describe(folder)) == files_of(tree)

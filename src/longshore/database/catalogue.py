@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import xxhash
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
 
 from longshore.database import bulk, identifiers, node_rows
 from longshore.database.node_rows import NODE_IDS, NodeState, Siblings
 from longshore.database.tables import copies, nodes
+from longshore.domain.copy_choice import REACH, StoredCopy
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.paths import join
 from longshore.domain.storage import StorageKind, StorageReference
@@ -306,27 +307,73 @@ def copies_of(
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class CopyPlace:
-    """Where a copy lies, and who wrote it when."""
-
-    storage: StorageReference
-    path: bytes
-    execution_id: int
-    written_ns: int
-
-
 def each_copy_of(
     connection: Connection, file_ids: Sequence[int]
-) -> Iterator[tuple[int, CopyPlace]]:
-    """The live copies of the files on all storages, one by one: a file may have very many."""
-    columns = (copies.c.storage_kind, copies.c.storage_id, copies.c.path)
-    query = select(copies.c.file_id, *columns, copies.c.execution_id, copies.c.written_ns).where(
-        copies.c.file_id.in_(file_ids), copies.c.live
+) -> Iterator[tuple[int, StoredCopy]]:
+    """The live copies of the files on secondary storage, file by file: one may have very many."""
+    query = (
+        select(copies)
+        .where(
+            copies.c.file_id.in_(file_ids),
+            copies.c.storage_kind.in_([kind.value for kind in REACH]),
+            copies.c.live,
+        )
+        .order_by(copies.c.file_id)
     )
-    for file_id, kind, storage_id, path, execution_id, written_ns in connection.execute(query):
-        storage = StorageReference(StorageKind(kind), storage_id)
-        yield file_id, CopyPlace(storage, bytes(path), execution_id, written_ns)
+    for row in connection.execute(query):
+        yield (
+            row.file_id,
+            StoredCopy(
+                storage=StorageReference(StorageKind(row.storage_kind), row.storage_id),
+                path=bytes(row.path),
+                size=row.size,
+                mtime_ns=row.mtime_ns,
+                execution_id=row.execution_id,
+                written_ns=row.written_ns,
+                xxh3_128=bytes(row.xxh3_128 or b""),
+                checksum_kind=row.checksum_kind or "",
+                checksum=bytes(row.checksum or b""),
+                unkept=bytes(row.lost or b""),
+            ),
+        )
+
+
+def files_with_copies(
+    connection: Connection,
+    first_id: int,
+    last_id: int,
+    places: Collection[tuple[StorageReference, bytes]],
+) -> list[int]:
+    """The files and links with an id in this range, both included, and a live copy at a place.
+
+    A place is a storage with the path of a file or folder: b"" is all of it.
+    """
+    query = (
+        select(copies.c.file_id)
+        .distinct()
+        .join(nodes, nodes.c.id == copies.c.file_id)
+        .where(
+            copies.c.file_id.between(first_id, last_id),
+            copies.c.live,
+            or_(*(_lies_in(storage, path) for storage, path in places)),
+            nodes.c.kind != EntryKind.FOLDER.value,
+        )
+        .order_by(copies.c.file_id)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def _lies_in(storage: StorageReference, path: bytes) -> ColumnElement[bool]:
+    there = and_(copies.c.storage_kind == storage.kind.value, copies.c.storage_id == storage.id)
+    if not path:
+        return there
+    below = and_(copies.c.path > path + b"/", copies.c.path < path + b"0")  # 0 follows the slash
+    return and_(there, or_(copies.c.path == path, below))
+
+
+def last_file_with_copies(connection: Connection) -> int:
+    """The highest id of a file or folder that has, or had, a copy; 0 where there is none."""
+    return connection.execute(select(func.max(copies.c.file_id))).scalar() or 0
 
 
 @dataclass(frozen=True, slots=True)

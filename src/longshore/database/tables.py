@@ -672,6 +672,17 @@ copies = Table(
 )
 Index("ix_copies_path", copies.c.path_key, copies.c.storage_id)
 
+# Which files a restore has taken in hand, as bits: see database/files_in_hand.py.
+files_in_hand = Table(
+    "files_in_hand",
+    journal,
+    Column("execution_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("destination", Integer, primary_key=True, autoincrement=False),
+    Column("page", BigInteger, primary_key=True, autoincrement=False),
+    Column("bits", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # What is known of a folder's files as a whole: see database/folder_digests.py.
 folder_digests = Table(
     "folder_digests",

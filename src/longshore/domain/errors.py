@@ -49,6 +49,18 @@ class ErrorKind(StrEnum):
     UNKNOWN = "unknown"
 
 
+UNSOUND = frozenset(
+    {
+        ErrorKind.NOT_FOUND,
+        ErrorKind.IS_A_FOLDER,
+        ErrorKind.SPECIAL_FILE,
+        ErrorKind.CHECKSUM_MISMATCH,
+        ErrorKind.SHORT_READ,
+    }
+)
+"""Kinds that say of an archived copy that it is not, or not there as, what was written."""
+
+
 class Stage(StrEnum):
     """The step of the pipeline in which something happened."""
 

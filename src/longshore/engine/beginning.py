@@ -11,12 +11,16 @@ from longshore.pipeline.speedtest import TEST_FILE_BYTES
 
 
 def first_work(plan: ExecutionPlan) -> list[NewWork]:
-    """Walk the sources, take over the files of another execution, or measure storages."""
+    """Walk the sources, take over the files of another execution, or measure storages.
+
+    A restore ends with a look at what it should have found.
+    """
     if plan.action is WorkflowAction.SPEEDTEST:
         return _measurements(plan)
     if plan.listed_execution:
         return [file_lists.first_work()]
-    return [NewWork(kind=WorkKind.SCAN, files=0, size=0, payload=encode(first_scan(plan)))]
+    walk = NewWork(kind=WorkKind.SCAN, files=0, size=0, payload=encode(first_scan(plan)))
+    return [walk, file_lists.sweep()] if plan.action is WorkflowAction.RESTORE else [walk]
 
 
 def _measurements(plan: ExecutionPlan) -> list[NewWork]:

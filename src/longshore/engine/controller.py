@@ -29,7 +29,7 @@ from longshore.database.leases import LeaseLost
 from longshore.database.wakeup import Listener
 from longshore.domain.execution import IDLE, RUNNING, Event, TaskStatus
 from longshore.domain.waiting import Reason, ReasonCode
-from longshore.engine import actions, lease, lifecycle, scheduling
+from longshore.engine import actions, file_lists, lease, lifecycle, scheduling
 from longshore.engine.counting import Counting
 from longshore.engine.dispatch import Dispatcher
 from longshore.engine.executors import Executor
@@ -141,6 +141,8 @@ class Controller:
             await asyncio.sleep(DATABASE_RETRY_SECONDS)
             return
         pause = min(IDLE_SECONDS, dispatcher.seconds_to_next())
+        if any(file_lists.may_advance(run) for run in floor.runs.values()):
+            pause = 0.0  # a page may have had nothing that movers could call back about
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._called.wait(), pause)
 

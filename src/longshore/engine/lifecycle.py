@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from longshore.database import freeable, journal, runs
+from longshore.database import files_in_hand, freeable, journal, runs
 from longshore.database.connection import reading
 from longshore.database.journal import Counters, WorkState
 from longshore.domain.execution import (
@@ -216,6 +216,7 @@ def begin_cleaning(floor: Floor, run: Run) -> None:
         for kind in staging:
             journal.change_kind(connection, run.execution_id, kind, WorkKind.CLEAN)
         journal.release_held(connection, run.execution_id, WorkKind.LINKS)
+        files_in_hand.forget(connection, run.execution_id)
         counts = journal.work_counts(connection, run.execution_id)
     for queue in run.queues.values():
         queue.items.clear()
@@ -228,6 +229,8 @@ def begin_cleaning(floor: Floor, run: Run) -> None:
 def _finish(floor: Floor, run: Run) -> None:
     with floor.journal() as connection:
         left = journal.work_counts(connection, run.execution_id)
+        if not left and run.plan.action is WorkflowAction.RESTORE:
+            files_in_hand.forget(connection, run.execution_id)
     if left:
         # The answer to a commit got lost, and with it what the run should have learned of it.
         count_work(run, left)

@@ -5,7 +5,7 @@ Everything here happens inside the transaction that takes the work item out of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -16,7 +16,7 @@ from longshore.database.journal import Counters
 from longshore.database.node_rows import NodeState
 from longshore.domain import paths
 from longshore.domain.checksum import ChecksumKind
-from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage, show
+from longshore.domain.errors import UNSOUND, ErrorKind, FileFailure, Side, Stage, show
 from longshore.domain.outcome import PROCESSED, Outcome
 from longshore.domain.record import Record
 from longshore.domain.task import WorkflowAction
@@ -30,6 +30,7 @@ from longshore.pipeline.messages import (
     FoundFolder,
     Listed,
     ReleaseGroup,
+    UnsoundCopy,
     WholeFolder,
 )
 
@@ -61,6 +62,8 @@ class Recorder:
         if not records:
             return Counters()
         records = self._judged(connection, records)
+        if self.plan.action is WorkflowAction.RESTORE:
+            self.record_unsound(connection, _unsound(records))
         file_ids = self.catalogue(connection, records)
         counted = record_blocks.count_outcomes(records)
         if not counted.keys().isdisjoint(_STATES):
@@ -96,6 +99,18 @@ class Recorder:
         """Give catalogue folders the metadata of their sources, and note where their copies are."""
         cataloguing = Cataloguing(self.plan, self.folder_ids)
         FolderRecording(self.plan, cataloguing).record(connection, folders)
+
+    def record_unsound(self, connection: Connection, unsound: Iterable[UnsoundCopy]) -> None:
+        """These copies are not what is on record of them: they count as not verified.
+
+        They stay, whatever is wrong: an archive that is not mounted looks like an empty one.
+        """
+        by_source: dict[int, list[bytes]] = {}
+        for each in unsound:
+            by_source.setdefault(each.source, []).append(each.path)
+        for number, places in by_source.items():
+            reference = self.plan.sources[number].storage.reference
+            catalogue.note_checked(connection, reference, places, sound=False)
 
     def record_released(self, connection: Connection, released: Iterable[ReleaseGroup]) -> None:
         """The files are not at their source any more; the catalogue knows them by their copies."""
@@ -181,6 +196,16 @@ class Recorder:
                 copy_ends.end_erased_at(connection, source.storage.reference, places)
             elif not self.plan.soft_erase:
                 catalogue.end_copies_at(connection, source.storage.reference, places)
+
+
+def _unsound(records: Sequence[Record]) -> Iterator[UnsoundCopy]:
+    """The copies that these records tell have failed."""
+    for record in records:
+        failure = record.failure
+        if record.outcome is not Outcome.FAILED or failure is None:
+            continue
+        if failure.side is Side.SOURCE and failure.kind in UNSOUND:
+            yield UnsoundCopy(record.source, paths.join(record.folder, record.entry.name))
 
 
 def _corrupt(record: Record, path: bytes) -> Record:

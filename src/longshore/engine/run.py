@@ -33,7 +33,8 @@ OWN = frozenset({WorkKind.LIST, WorkKind.FREE})
 
 ORDERED = frozenset({ProcessingOrder.NAME, ProcessingOrder.SIZE, ProcessingOrder.DATE})
 
-HELD_PHASES = (WorkKind.LINKS, WorkKind.RELEASE, WorkKind.FOLDERS, WorkKind.PRUNE)
+HELD_FOR_MOVERS = (WorkKind.LINKS, WorkKind.RELEASE, WorkKind.FOLDERS, WorkKind.PRUNE)
+HELD_PHASES = (WorkKind.LIST, *HELD_FOR_MOVERS)
 """Work that waits until all other is finished, in the order in which it follows."""
 
 
@@ -153,7 +154,7 @@ class Run:
         else:
             order = [*copying, WorkKind.SCAN]
         # Looking is short, and batches wait for it; what was just written is read back from memory.
-        return [WorkKind.LOOK, WorkKind.FINISH, *order, *either, *HELD_PHASES]
+        return [WorkKind.LOOK, WorkKind.FINISH, *order, *either, *HELD_FOR_MOVERS]
 
     @property
     def is_ordered(self) -> bool:
@@ -169,7 +170,7 @@ class Run:
             finding.add(WorkKind.CHECK)
         if any(self.queues[kind].count for kind in finding):
             return first
-        return [*first, WorkKind.COPY, WorkKind.CHECK, *either, *HELD_PHASES]
+        return [*first, WorkKind.COPY, WorkKind.CHECK, *either, *HELD_FOR_MOVERS]
 
     def is_finished(self) -> bool:
         return not self.under_way and not any(self.held.values()) and not self.unfinished()

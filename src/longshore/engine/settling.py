@@ -21,7 +21,7 @@ from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage
 from longshore.domain.execution import Event
 from longshore.domain.record import Record, expand
 from longshore.domain.task import WorkflowAction
-from longshore.engine import cache_cleaning, incremental, restoring
+from longshore.engine import cache_cleaning, incremental, restoring, retargeting
 from longshore.engine.executors import Completion, DiedBefore, MoverDied
 from longshore.engine.floor import Floor
 from longshore.engine.hooking import tell_results
@@ -31,7 +31,7 @@ from longshore.engine.releasing import held_everywhere
 from longshore.engine.run import Run, Wish
 from longshore.engine.whole_folders import record_unchanged
 from longshore.observability import logger
-from longshore.pipeline import release, splitting
+from longshore.pipeline import links, release, splitting
 from longshore.pipeline.messages import (
     CleanReply,
     CopyReply,
@@ -141,6 +141,7 @@ class _Settling:
         self.decided = _all_records(reply)
         recorder = self._recorder()
         change = recorder.record(self.connection, self.item.id, reply.records)
+        recorder.record_unsound(self.connection, reply.unsound)
         recorder.record_listed(self.connection, reply.listed)
         self._count(change, files=reply.found_files, size=reply.found_bytes)
         self._count(record_unchanged(recorder, self.connection, self.item.id, reply.unchanged))
@@ -257,24 +258,23 @@ class _Settling:
         plan = self.run.plan
         if not restoring.comes_back(plan):
             return reply
-        if plan.action is not WorkflowAction.RESTORE:
-            batches = restoring.remember(self.connection, plan, reply.batches)
-            result = restoring.Retargeted(batches)
+        result = retargeting.Retargeted()
+        if plan.action is WorkflowAction.RESTORE:
+            now_ns = self.floor.time_ns()
+            result = retargeting.retarget(self.connection, plan, reply, finished_ns=now_ns)
         else:
-            result = restoring.retarget(
-                self.connection,
-                plan,
-                reply.batches,
-                first_place=len(reply.records),
-                finished_ns=self.floor.time_ns(),
-            )
+            result.batches = restoring.remember(self.connection, plan, reply.batches)
+            result.records = reply.records
         found = unpack_folders(reply.folders)
-        folders = restoring.with_folders(self.connection, plan, found, result)
+        folders = restoring.with_folders(self.connection, plan, found, result.origins)
         return msgspec.structs.replace(
             reply,
             batches=result.batches,
-            records=[*reply.records, *result.left],
+            records=result.records,
             folders=pack_folders(folders),
+            links=[*reply.links, *map(links.pack, sorted(result.linked))],
+            found_files=reply.found_files - result.passed_files,
+            found_bytes=reply.found_bytes - result.passed_bytes,
         )
 
     def _batches(self, reply: ScanReply) -> list[NewWork]:
@@ -346,9 +346,12 @@ class _Settling:
             return then
         change = self._recorder().record(self.connection, self.item.id, reply.records, reply.whole)
         self._count(change, size=reply.size_change)
-        added = journal.add_work(
-            self.connection, self.run.execution_id, self._releases(reply.records)
-        )
+        self._recorder().record_unsound(self.connection, reply.unsound)
+        # They keep the place that their batch had in the order of the task.
+        key = self.item.sort_key or b""
+        others = [msgspec.structs.replace(each, sort_key=key) for each in reply.others]
+        new = [*self._releases(reply.records), *_new_work(WorkKind.COPY, others)]
+        added = journal.add_work(self.connection, self.run.execution_id, new)
 
         def learn() -> None:
             then()

@@ -27,7 +27,7 @@ from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
 from longshore.domain.segments import Layout, segment_bytes
 from longshore.domain.storage import Capabilities
-from longshore.pipeline import content, copying, passes
+from longshore.pipeline import content, copying, falling_back, passes
 from longshore.pipeline.content import check_unchanged
 from longshore.pipeline.finishing import Finisher
 from longshore.pipeline.messages import (
@@ -131,6 +131,14 @@ class _Slice:
         return self._reply([], rest, retry_after_seconds=pause)
 
     def _failed(self, failure: FileFailure) -> CopyReply:
+        other = falling_back.next_copy(self.group, self.planned, failure, self.toolbox)
+        if other is not None:
+            packed = falling_back.pack([other], self.toolbox.plan.segment_bytes)
+            change = other.files[0].entry.size - self.planned.entry.size
+            reply = self._reply([])
+            return msgspec.structs.replace(
+                reply, size_change=change, others=packed, unsound=self.toolbox.unsound
+            )
         result = Finished(entry=self.planned.entry, outcome=Outcome.FAILED, failure=failure)
         return self._reply([copying.record_of(self.group, self.planned, result, self.toolbox)])
 
@@ -181,6 +189,9 @@ class _Slice:
 
     def _advance_opened(self, reader: SourceFile, target: Folder) -> Finished | Unfinished:
         entry = reader.stat()
+        if self.planned.further is not None and self.planned.further.failure is not None:
+            # Nobody was told, when this copy took the place of another, that it has several names.
+            entry = msgspec.structs.replace(entry, links=1)
         present = Recogniser(self.writer, reader, entry, target)
         if self.big is None:
             begun = self._begin(present)

@@ -181,5 +181,5 @@ def _is_usual(planned: PlannedFile) -> bool:
         entry.links == 1
         and entry.kind is EntryKind.FILE
         and (planned.mode is CopyMode.NEW or planned.mode is CopyMode.OVERWRITE)
-        and not (planned.attempts or planned.expected or planned.unkept)
+        and not (planned.attempts or planned.expected or planned.unkept or planned.further)
     )

@@ -28,7 +28,7 @@ from longshore.domain.errors import (
 from longshore.domain.outcome import WRITTEN, Outcome
 from longshore.domain.record import Record
 from longshore.domain.task import WorkflowAction
-from longshore.pipeline import big, transfer
+from longshore.pipeline import big, falling_back, transfer
 from longshore.pipeline.bulk import BulkStage, open_bulk
 from longshore.pipeline.comparing import copied_whole
 from longshore.pipeline.concurrent import Published, Result, Together, operations_at_once
@@ -75,6 +75,7 @@ class _Slice:
     opened: list[Folder] = field(default_factory=list)  # their folders
     recognised: set[int] = field(default_factory=set)  # sources of what an earlier attempt wrote
     retried: set[int] = field(default_factory=set)  # places of files worth another attempt
+    others: dict[int, CopyGroup] = field(default_factory=dict)  # by place: with their next copies
     bytes_copied: int = 0
     size_change: int = 0
     retry_after_seconds: float = 0.0
@@ -98,6 +99,8 @@ class _Slice:
             warnings=self.toolbox.warnings,
             lost=lost,
             whole=copied_whole(groups, self.records),
+            others=falling_back.pack(list(self.others.values()), self.toolbox.plan.segment_bytes),
+            unsound=self.toolbox.unsound,
         )
 
     # ------------------------------------------------------------------ transfer
@@ -120,7 +123,7 @@ class _Slice:
 
     def _is_over(self) -> bool:
         """Whether the slice ends; never before it has settled something, however slow."""
-        settled = self.records or self.staged or self.bulks or self.retried
+        settled = self.records or self.staged or self.bulks or self.retried or self.others
         return bool(settled) and self.toolbox.time_is_up()
 
     def _transfer_group(self, group: CopyGroup) -> None:
@@ -280,6 +283,12 @@ class _Slice:
             self.toolbox.make_durable(found)
 
     def _record(self, group: CopyGroup, planned: PlannedFile, result: Finished) -> None:
+        if result.failure is not None:
+            other = falling_back.next_copy(group, planned, result.failure, self.toolbox)
+            if other is not None:
+                self.size_change += other.files[0].entry.size - planned.entry.size
+                self.others[planned.place] = other
+                return
         self.size_change += result.entry.size - planned.entry.size
         self.records.append(record_of(group, planned, result, self.toolbox))
 
@@ -291,13 +300,13 @@ class _Slice:
         self.opened.clear()
 
     def _remaining(self, groups: list[CopyGroup]) -> PackedWork | None:
-        """The batch without what is on record, with the failed attempts counted."""
-        recorded = {record.place for record in self.records}
+        """The batch without what is settled, with the failed attempts counted."""
+        settled = {record.place for record in self.records} | self.others.keys()
         return pack_groups(
             [
                 msgspec.structs.replace(
                     group,
-                    files=[self._counted(f) for f in group.files if f.place not in recorded],
+                    files=[self._counted(f) for f in group.files if f.place not in settled],
                 )
                 for group in groups
             ]
@@ -317,6 +326,11 @@ def pause_seconds(attempts: int, toolbox: Toolbox) -> float:
 
 def record_of(group: CopyGroup, planned: PlannedFile, result: Finished, toolbox: Toolbox) -> Record:
     """The record of a file that is through."""
+    further, failure = planned.further, result.failure
+    if further is not None:
+        failure = falling_back.told(
+            further, failure, falling_back.place_of(group, planned, toolbox)
+        )
     name = result.target_name or planned.target_name
     return toolbox.record(
         planned.place,
@@ -328,8 +342,8 @@ def record_of(group: CopyGroup, planned: PlannedFile, result: Finished, toolbox:
         xxh3_128=result.xxh3_128,
         checksum=result.checksum,
         lost=result.lost,
-        failure=result.failure,
-        attempts=planned.attempts + 1,
+        failure=failure,
+        attempts=falling_back.attempts_before(further) + planned.attempts + 1,
     )
 
 

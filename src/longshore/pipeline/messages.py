@@ -35,7 +35,7 @@ class WorkKind(IntEnum):
     LINKS = 7  # removal of what hard links were made from, after everything is copied
     ERASE = 8  # removal of files, by the action erase
     CHECK = 9  # reading files where they are: scan, and incremental backups, with a checksum
-    LIST = 10  # the files of an earlier execution, page by page: work of the controller itself
+    LIST = 10  # files on record or in the catalogue, page by page: work of the controller itself
     SPEEDTEST = 11  # writing, reading and removing a test file
     LOOK = 12  # which folders are missing at the destination, before files are written into them
     PART = 13  # some segments of a big file that several movers write at once
@@ -102,6 +102,44 @@ class ExecutionPlan(msgspec.Struct, frozen=True, array_like=True):
     segment_bytes: int = SEGMENT_BYTES  # a larger file is moved in segments; the smallest size
 
 
+# -------------------------------------------------------------------------- copies to restore
+
+
+class OtherCopy(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A copy that is tried when those before it fail; it has the same content."""
+
+    source: int  # index into the plan's sources, with the destination of those before it
+    folder: bytes
+    name: bytes
+    size: int
+    mtime_ns: int
+    unkept: bytes = b""  # as of PlannedFile
+
+
+class Further(msgspec.Struct, frozen=True, array_like=True):
+    """Of a file that is restored: its copies behind the present one, and those before."""
+
+    copies: list[OtherCopy]
+    failure: FileFailure | None = None  # what is wrong with the copies before, all in one text
+    attempts: int = 0  # that were made with them
+
+
+class UnsoundCopy(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A copy that is not what is on record of it, or not there."""
+
+    source: int
+    path: bytes
+
+
+class ChosenFile(msgspec.Struct, frozen=True, array_like=True):
+    """A file that the controller has chosen: a scan looks at its first copy, then at others."""
+
+    target_name: bytes
+    expected: bytes  # as of PlannedFile, like the next two
+    unkept: bytes
+    further: Further
+
+
 # ----------------------------------------------------------------------------------- scan
 
 
@@ -115,6 +153,7 @@ class ScanFolder(msgspec.Struct, frozen=True, array_like=True):
     only: bytes = b""
     attempts: int = 0  # attempts to list it that failed so far
     piece: int = 0  # how many pieces of it were listed before
+    chosen: ChosenFile | None = None  # what `only` is a copy of
 
 
 class ScanWork(msgspec.Struct, frozen=True, array_like=True):
@@ -141,6 +180,7 @@ class PlannedFile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     attempts: int = 0  # attempts that failed so far
     expected: bytes = b""  # XXH3-128 that the source has to have; b"" = nobody knows
     unkept: bytes = b""  # what the source, itself a copy, does not bear: domain.fidelity.Unkept
+    further: Further | None = None  # of a restore with a choice of copies
 
 
 class CopyGroup(msgspec.Struct, frozen=True, array_like=True):
@@ -262,6 +302,8 @@ class ScanReply(msgspec.Struct, frozen=True, array_like=True):
     retry_after_seconds: float = 0.0  # when what remains is worth another attempt
     unchanged: list[UnchangedFolder] = []  # records that are not written out
     inside: bool = False  # this mover keeps the first remaining folder open: another lists it anew
+    chosen: list[int] = []  # places of the records that are of chosen files
+    unsound: list[UnsoundCopy] = []  # that others were tried instead of
 
 
 class StorageBytes(msgspec.Struct, frozen=True, array_like=True):
@@ -308,6 +350,8 @@ class CopyReply(msgspec.Struct, frozen=True, array_like=True):
     shared: Shared | None = None  # of a file in parts; `remaining` is only there if it was begun
     inside: bool = False  # this mover remembers a pass over the file that another would begin anew
     whole: list[WholeFolder] = []
+    others: list[PackedWork] = []  # new copy work: files whose next copy is to be tried
+    unsound: list[UnsoundCopy] = []  # that these are tried instead of
 
 
 class PartReply(msgspec.Struct, frozen=True, array_like=True):
@@ -373,6 +417,7 @@ class SpeedReply(msgspec.Struct, frozen=True, array_like=True):
 
 class ListWork(msgspec.Struct, frozen=True, array_like=True):
     after: int = 0  # number of the last record that was taken over
+    page: int | None = None  # of the catalogue, where that is asked for what no scan has found
 
 
 class ReleaseGroup(msgspec.Struct, frozen=True, array_like=True):

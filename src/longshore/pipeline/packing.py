@@ -13,6 +13,7 @@ from longshore.domain import paths
 from longshore.domain.entry import Entry
 from longshore.domain.task import ProcessingOrder, WorkflowAction
 from longshore.pipeline.messages import (
+    ChosenFile,
     CopyGroup,
     CopyMode,
     CopyWork,
@@ -57,8 +58,8 @@ _ORDERS: dict[ProcessingOrder, Key] = {
 }
 
 
-_Planned = tuple[int, bytes, bytes, Entry, bytes, CopyMode]
-"""Source, folder, target, entry, name there, mode."""
+_Planned = tuple[int, bytes, bytes, Entry, bytes, CopyMode, ChosenFile | None]
+"""Source, folder, target, entry, name there, mode, what it is a copy of."""
 
 
 class Packer:
@@ -82,16 +83,23 @@ class Packer:
         self.bytes = 0
 
     def add(
-        self, source: int, folder: bytes, target: bytes, entry: Entry, name: bytes, mode: CopyMode
+        self,
+        source: int,
+        folder: bytes,
+        target: bytes,
+        entry: Entry,
+        name: bytes,
+        mode: CopyMode,
+        chosen: ChosenFile | None = None,
     ) -> None:
         """Plan one file: it becomes `name` in the target folder."""
         self.files += 1
         self.bytes += entry.size
         if self._key is None:
-            self._put(b"", source, folder, target, entry, name, mode)
+            self._put(b"", source, folder, target, entry, name, mode, chosen)
         else:
             key = self._key(source, folder, entry)
-            self._loose.append((key, (source, folder, target, entry, name, mode)))
+            self._loose.append((key, (source, folder, target, entry, name, mode, chosen)))
 
     def expect_whole(
         self, source: int, folder: bytes, target: bytes, files: int, piece: int
@@ -116,15 +124,16 @@ class Packer:
         entry: Entry,
         name: bytes,
         mode: CopyMode,
+        chosen: ChosenFile | None,
     ) -> None:
         if entry.size > self._plan.segment_bytes:
-            group = CopyGroup(source, folder, target, [PlannedFile(0, entry, name, mode)])
+            group = CopyGroup(source, folder, target, [_planned(0, entry, name, mode, chosen)])
             self.packed.append(PackedWork(1, entry.size, encode(CopyWork([group])), key))
             return
         if not self._files:
             self._first_key = key
         group = self._group(source, folder, target)
-        group.files.append(PlannedFile(self._files, entry, name, mode))
+        group.files.append(_planned(self._files, entry, name, mode, chosen))
         self._files += 1
         self._bytes += entry.size
         if self._files >= self._plan.batch_files or self._bytes >= self._plan.batch_bytes:
@@ -143,6 +152,22 @@ class Packer:
         elif not self._groups or not _is_of(self._groups[-1], source, folder, target):
             self._groups.append(CopyGroup(source, folder, target, []))
         return self._groups[-1]
+
+
+def _planned(
+    place: int, entry: Entry, name: bytes, mode: CopyMode, chosen: ChosenFile | None
+) -> PlannedFile:
+    if chosen is None:
+        return PlannedFile(place, entry, name, mode)
+    return PlannedFile(
+        place,
+        entry,
+        name,
+        mode,
+        expected=chosen.expected,
+        unkept=chosen.unkept,
+        further=chosen.further,
+    )
 
 
 def _is_of(group: CopyGroup, source: int, folder: bytes, target: bytes) -> bool:

@@ -24,6 +24,7 @@ from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import (
     ErrorKind,
     FileFailure,
+    RetryClass,
     Side,
     Stage,
     StorageError,
@@ -33,7 +34,7 @@ from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record, UnchangedFolder
 from longshore.domain.task import WorkflowAction
 from longshore.hooks import FileRequest, HookFailed
-from longshore.pipeline import links
+from longshore.pipeline import falling_back, links
 from longshore.pipeline.comparing import MOVABLE, beside, listed, may_pass_over, open_comparer
 from longshore.pipeline.copying import ATTEMPTS_MAXIMUM, lost_storage, pause_seconds
 from longshore.pipeline.listing import Listing
@@ -84,6 +85,7 @@ class _Scan:
     pending: list[ScanFolder] = field(init=False)  # a stack: the next one is the last
     rest: ScanFolder | None = field(default=None)  # what is not yet listed of the present folder
     inside: bool = False  # the slice ended inside a folder that this mover keeps open
+    chosen: list[int] = field(default_factory=list)  # places of the records of chosen files
 
     def __post_init__(self) -> None:
         self.packer = Packer(self.toolbox.plan)
@@ -140,6 +142,8 @@ class _Scan:
             retry_after_seconds=self.retry_after_seconds,
             unchanged=self.unchanged,
             inside=self.inside,
+            chosen=self.chosen,
+            unsound=self.toolbox.unsound,
         )
 
     # ------------------------------------------------------------------ one folder
@@ -173,9 +177,11 @@ class _Scan:
         if may_try_again(error) and folder.attempts + 1 < ATTEMPTS_MAXIMUM:
             self.retry_after_seconds = pause_seconds(folder.attempts, self.toolbox)
             self.rest = msgspec.structs.replace(folder, attempts=folder.attempts + 1)
-        else:
-            self._fail_folder(folder, error, side)
-            self.rest = None
+            return
+        failure = failure_of(error, Stage.SCAN if side is Side.SOURCE else Stage.PLAN, side)
+        self.rest = falling_back.next_scan(folder, failure, self.toolbox)
+        if self.rest is None:
+            self._fail_folder(folder, failure)
 
     def _open(self, folder: ScanFolder) -> Listing:
         opened = self.toolbox.sources[folder.source].open_folder(folder.path)
@@ -282,6 +288,8 @@ class _Scan:
             return  # told when its files are written, or its metadata is set
 
     def _entries(self, folder: ScanFolder, opened: Folder) -> Iterator[Entry]:
+        if folder.chosen is not None:
+            return iter([_copy_of(folder, opened)])
         if folder.only:
             return iter([opened.stat(folder.only)])
         return listed(folder, opened, self.toolbox)
@@ -384,7 +392,7 @@ class _Scan:
             # Nobody has looked at that place yet, so the conflict rule is applied by the copying.
             self.packer.add(
                 folder.source, folder.path, wanted.target_folder, entry, wanted.target_name,
-                CopyMode.CHECK,
+                CopyMode.CHECK, folder.chosen,
             )  # fmt: skip
 
     def _request(self, folder: ScanFolder, entry: Entry) -> FileRequest:
@@ -408,7 +416,7 @@ class _Scan:
         """The destination's listing, from the first name on that will be asked for."""
         destination = self.toolbox.destination_of(folder.source)
         if folder.only:
-            name = self.toolbox.plan.sources[folder.source].target_name or folder.only
+            name = self._name_of_only(folder)
             return Standing.of_one(destination, folder.target, name)
         return Standing(destination, folder.target, after=folder.after)
 
@@ -426,7 +434,9 @@ class _Scan:
     def _plan(self, folder: ScanFolder, entry: Entry, decided: Verdict) -> None:
         name = self._target_name(folder, entry)
         if isinstance(decided, CopyMode):
-            self.packer.add(folder.source, folder.path, folder.target, entry, name, decided)
+            self.packer.add(
+                folder.source, folder.path, folder.target, entry, name, decided, folder.chosen
+            )
             if decided is CopyMode.CHECK or not self.toolbox.plan.destinations:
                 return
             if entry.links > 1 and links.are_kept(entry, folder.source, self.toolbox):
@@ -436,9 +446,12 @@ class _Scan:
             self._record(folder, entry, decided, target_path=target)
 
     def _target_name(self, folder: ScanFolder, entry: Entry) -> bytes:
-        if not folder.only:
-            return entry.name
-        return self.toolbox.plan.sources[folder.source].target_name or entry.name
+        return self._name_of_only(folder) if folder.only else entry.name
+
+    def _name_of_only(self, folder: ScanFolder) -> bytes:
+        if folder.chosen is not None:
+            return folder.chosen.target_name
+        return self.toolbox.plan.sources[folder.source].target_name or folder.only
 
     # ------------------------------------------------------------------ records
 
@@ -452,6 +465,11 @@ class _Scan:
         failure: FileFailure | None = None,
         callback_id: int = 0,
     ) -> None:
+        further = None if folder.chosen is None else folder.chosen.further
+        if further is not None:
+            self.chosen.append(self.places)
+            place = falling_back.place_in(folder, entry.name, self.toolbox)
+            failure = falling_back.told(further, failure, place)
         self.records.append(
             self.toolbox.record(
                 self._next_place(),
@@ -462,6 +480,7 @@ class _Scan:
                 target_path=target_path,
                 failure=failure,
                 callback_id=callback_id,
+                attempts=falling_back.attempts_before(further) + 1,
             )
         )
 
@@ -469,26 +488,32 @@ class _Scan:
         self.places += 1
         return self.places - 1
 
-    def _fail_folder(self, folder: ScanFolder, error: StorageError, side: Side) -> None:
+    def _fail_folder(self, folder: ScanFolder, failure: FileFailure) -> None:
         """A folder that cannot be listed, or a source that is not there."""
-        if folder.only and error.kind is ErrorKind.NOT_FOUND and self._is_optional(folder):
+        if folder.only and failure.kind is ErrorKind.NOT_FOUND and self._is_optional(folder):
             return
         parent, name = (folder.path, folder.only) if folder.only else paths.split(folder.path)
         kind = EntryKind.FILE if folder.only else EntryKind.FOLDER
         entry = Entry(name, kind, 0, 0, 0, 0, 0, 0, 0)
-        self.records.append(
-            self.toolbox.record(
-                self._next_place(),
-                folder.source,
-                parent,
-                entry,
-                Outcome.FAILED,
-                failure=failure_of(error, Stage.SCAN if side is Side.SOURCE else Stage.PLAN, side),
-            )
-        )
+        above = msgspec.structs.replace(folder, path=parent)
+        self._record(above, entry, Outcome.FAILED, failure=failure)
 
     def _is_optional(self, folder: ScanFolder) -> bool:
-        return self.toolbox.plan.sources[folder.source].optional
+        return self.toolbox.plan.sources[folder.source].optional and folder.chosen is None
+
+
+def _copy_of(folder: ScanFolder, opened: Folder) -> Entry:
+    """The chosen copy as it is, if it still is a file or link."""
+    entry = opened.stat(folder.only)
+    if entry.kind not in MOVABLE:
+        raise StorageError(
+            ErrorKind.IS_A_FOLDER if entry.kind is EntryKind.FOLDER else ErrorKind.SPECIAL_FILE,
+            RetryClass.NEVER,
+            "look at",
+            paths.join(folder.path, folder.only),
+            f"it is a {entry.kind.name.lower()} now",
+        )
+    return entry
 
 
 def _special(folder: ScanFolder, entry: Entry) -> FileFailure:

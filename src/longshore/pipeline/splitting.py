@@ -56,6 +56,6 @@ def failed(payload: bytes, failure: FileFailure, finished_ns: int, attempts: int
         checksum=b"",
         failure=failure,
         callback_id=0,
-        attempts=attempts,
+        attempts=attempts + (planned.further.attempts if planned.further else 0),
         finished_ns=finished_ns,
     )

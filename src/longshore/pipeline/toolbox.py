@@ -16,7 +16,7 @@ from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
 from longshore.hooks import FileRequest
 from longshore.pipeline.listing import KeptListings
-from longshore.pipeline.messages import CopyGroup, ExecutionPlan, PlannedFile
+from longshore.pipeline.messages import CopyGroup, ExecutionPlan, PlannedFile, UnsoundCopy
 from longshore.storage.handler import TEMPORARY_PREFIX, StorageHandler
 
 BUFFER_BYTES = 4 * 1024 * 1024  # one per mover; larger reads gained nothing on tmpfs and ext4
@@ -44,6 +44,7 @@ class Toolbox:
     anchors: dict[bytes, Any]  # what is known of copies that hard links are made from, by path
     random: Random = field(default_factory=Random)  # spreads attempts that would coincide
     warnings: list[str] = field(default_factory=list)
+    unsound: list[UnsoundCopy] = field(default_factory=list)  # that gave way to others
     dispatch: Dispatch | None = None  # the plug-ins, where any looks at single files
 
     def destination_of(self, source: int) -> StorageHandler:
