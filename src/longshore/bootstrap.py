@@ -189,7 +189,8 @@ def build_context(config: Config, database: Database) -> Context:
 
     return Context(
         database=database,
-        clock=time.time,
+        clock=faults.clock_of(time.time),
+        monotonic=time.monotonic,
         wake=waker(database, config.data_dir),
         open_storage=open_storage,
         list_buckets=list_buckets,
@@ -198,7 +199,7 @@ def build_context(config: Config, database: Database) -> Context:
         containers_folder=config.containers_folder,
         secrets=open_secret_box(config.data_dir),
         callback_limits=callback_limits(config),
-        tokens=open_token_verifier(config, database, time.time),
+        tokens=open_token_verifier(config, database, faults.clock_of(time.time), time.monotonic),
         cors_origins=tuple(
             origin.strip() for origin in config.cors_origins.split(",") if origin.strip()
         ),
@@ -316,7 +317,7 @@ def run_controller(config: Config) -> None:
             executor=executor,
             clock=faults.clock_of(time.time),
             monotonic=time.monotonic,
-            time_ns=time.time_ns,
+            time_ns=faults.nanoseconds_of(time.time_ns),
         ).run()
 
     gc.enable()
@@ -361,7 +362,7 @@ def run_mover(config: Config, controller_pid: int) -> None:
         open_filter=partial(open_filter, limits=callback_limits(config)),
         hooks=load_hooks(plugins),
         monotonic=time.monotonic,
-        time_ns=time.time_ns,
+        time_ns=faults.nanoseconds_of(time.time_ns),
     )
     gc.enable()
     try:

@@ -134,6 +134,14 @@ def clock_of(clock: Callable[[], float]) -> Callable[[], float]:
     return lambda: clock() + float(_text(file) or 0)
 
 
+def nanoseconds_of(time_ns: Callable[[], int]) -> Callable[[], int]:
+    """As `clock_of`, for a clock that counts nanoseconds."""
+    file = _plan.clock
+    if not file:
+        return time_ns
+    return lambda: time_ns() + round(float(_text(file) or 0) * 1e9)
+
+
 def storage_faults(root: str) -> str | None:
     """The faults (JSON) that the storage with this root has just now, or None."""
     if not _plan.storages:

@@ -77,6 +77,7 @@ def context_over(database: Database, folder: Path) -> Context:
     return Context(
         database=database,
         clock=time.time,
+        monotonic=time.monotonic,
         wake=lambda: None,
         open_storage=open_storage,
         validate_script=validate,

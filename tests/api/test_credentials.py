@@ -175,7 +175,7 @@ class TestPasswords:
         self, context: Context, client_of: ClientOf
     ) -> None:
         clock = Clock()
-        context = replace(context, clock=clock)
+        context = replace(context, monotonic=clock)
         wrong = client_over(context)
         wrong.auth = (USER[0], "wrong-password")
         right = client_over(context)
@@ -234,7 +234,7 @@ class TestTokens:
         } | more
 
     def client(self, context: Context, config: Config, token: str) -> TestClient:
-        verifier = open_token_verifier(config, context.database, context.clock)
+        verifier = open_token_verifier(config, context.database, context.clock, context.monotonic)
         return client_over(replace(context, tokens=verifier), f"Bearer {token}")
 
     def status(self, context: Context, config: Config, token: str) -> int:
@@ -322,7 +322,9 @@ class TestTokens:
         one, two = _private_key("RS256"), _private_key("ES256")
         path = tmp_path / "keys.json"
         _write_key_set(path, {"one": ("RS256", one)})
-        verifier = open_token_verifier(self.config(jwt_jwks=str(path)), context.database, clock)
+        verifier = open_token_verifier(
+            self.config(jwt_jwks=str(path)), context.database, time.time, clock
+        )
         assert verifier is not None
         by_one = jwt.encode(self.claims(), one, "RS256", headers={"kid": "one"})
         by_two = jwt.encode(self.claims(), two, "ES256", headers={"kid": "two"})
@@ -348,8 +350,11 @@ class TestTokens:
             {"jwt_public_key": tmp_path / "none.pem"},
         ):
             with pytest.raises(InvalidConfiguration):
-                open_token_verifier(self.config(**more), context.database, time.time)
-        assert open_token_verifier(Config(), context.database, time.time) is None
+                open_token_verifier(
+                    self.config(**more), context.database, time.time, time.monotonic
+                )
+        verifier = open_token_verifier(Config(), context.database, time.time, time.monotonic)
+        assert verifier is None
 
 
 class TestConfigurations:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Row,
     Select,
     and_,
+    case,
     delete,
     func,
     insert,
@@ -102,7 +104,9 @@ def fail_begun_jobs(connection: Connection, reason: str) -> None:
 
 
 def remove_jobs_before(connection: Connection, creation_ns: int) -> None:
-    connection.execute(delete(jobs).where(jobs.c.creation_ns < creation_ns))
+    """Remove old jobs that are answered. A request is never lost because a clock has jumped."""
+    answered = jobs.c.status.in_([JobStatus.COMPLETED.value, JobStatus.FAILED.value])
+    connection.execute(delete(jobs).where(jobs.c.creation_ns < creation_ns, answered))
 
 
 # ---------------------------------------------------------------------------------- tasks
@@ -313,6 +317,15 @@ def create_execution(
     )
 
 
+def next_execution_id(connection: Connection, now_ns: int) -> int:
+    """The id of an execution that begins now: this time, but after all that have begun before.
+
+    Backups build upon each other in the order of their ids, even if the clock was put back.
+    """
+    last = connection.execute(select(func.max(task_executions.c.id))).scalar()
+    return now_ns if last is None else max(now_ns, last + 1)
+
+
 def set_status(
     connection: Connection,
     execution_id: int,
@@ -322,15 +335,28 @@ def set_status(
     reason: str | None,
     finished: bool,
 ) -> None:
-    """Write the status of the execution and of the task that shows it."""
-    ended = {"job_finished": now if finished else None}
+    """Write the status of the execution and of the task that shows it.
+
+    It never ends before it began, whatever the clock says by then.
+    """
+
+    def ended(started: Column[int]) -> dict[str, object]:
+        return {"job_finished": case((started > now, started), else_=now) if finished else None}
+
     connection.execute(
         update(task_executions)
         .where(task_executions.c.id == execution_id)
-        .values(status=status.value, log_time=now, reason=reason, **ended)
+        .values(
+            status=status.value,
+            log_time=now,
+            reason=reason,
+            **ended(task_executions.c.job_started),
+        )
     )
     connection.execute(
-        update(tasks).where(_shows(execution_id)).values(status=status.value, **ended)
+        update(tasks)
+        .where(_shows(execution_id))
+        .values(status=status.value, **ended(tasks.c.job_started))
     )
 
 

@@ -60,7 +60,7 @@ def start(floor: Floor, connection: Connection, task: runs.TaskRow) -> int | Non
     after(TaskStatus(task.status), Event.RUN)
     if task.activate != 1:
         raise CannotStart("the task is not activated")
-    execution_id = floor.time_ns()
+    execution_id = runs.next_execution_id(connection, floor.time_ns())
     started = asked_to_start(floor.hooks, connection, task, execution_id)
     try:
         changed = None if started is None else started.options

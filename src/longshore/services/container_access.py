@@ -29,7 +29,7 @@ def is_allowed(
     """Whether one of the needed rights is the user's; administrators have all of them."""
     if principal.administrator:
         return True
-    groups = system_accounts.groups_of(principal.name, context.clock())
+    groups = system_accounts.groups_of(principal.name, context.monotonic())
     given = [
         each
         for each in container_rows.privileges_of(connection, principal.name, groups)

@@ -57,10 +57,14 @@ def no_clouds(backend: str, settings: Mapping[str, str]) -> list[RemoteBucket]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The world as services see it. `clock` gives seconds since 1970."""
+    """The world as services see it.
+
+    `clock` gives seconds since 1970, which may jump; `monotonic` is what durations are taken from.
+    """
 
     database: Database
     clock: Callable[[], float]
+    monotonic: Callable[[], float]
     wake: Callable[[], None]
     open_storage: Callable[[StorageAddress], StorageHandler]
     validate_script: Callable[[str], ScriptFault | None]

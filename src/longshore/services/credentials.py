@@ -28,7 +28,7 @@ def by_password(context: Context, name: str, password: str, address: str) -> Pri
 
     Raises TooManyAttempts, at once and whatever the password, after repeated failures.
     """
-    failures, now = context.logins.failures, context.clock()
+    failures, now = context.logins.failures, context.monotonic()
     key = _short(name)
     wait = failures.wait_seconds(key, address, now)
     if wait > 0:

@@ -158,7 +158,7 @@ class _Readable:
     def of(cls, connection: Connection, context: Context, principal: Principal) -> _Readable:
         if principal.administrator:
             return cls(everything=True, privileges={})
-        groups = system_accounts.groups_of(principal.name, context.clock())
+        groups = system_accounts.groups_of(principal.name, context.monotonic())
         given = container_rows.privileges_of(connection, principal.name, groups)
         return cls(everything=False, privileges=_grouped(given))
 
@@ -212,7 +212,7 @@ def _children_listing(context: Context, parent_id: int, page: Page) -> Listing:
         with reading(context.database.journal) as connection:
             return wanted.counts(connection)
 
-    total, folders = context.folders.counts(parent_id, page.filters, context.clock, count)
+    total, folders = context.folders.counts(parent_id, page.filters, context.monotonic, count)
     if page.limit == 0 or page.offset >= total:
         return Listing(total, iter(()))
     return Listing(total, _rows(context, wanted, total, folders, page))
@@ -224,7 +224,7 @@ def _rows(
     with reading(context.database.state) as connection:
         behind = _storages_behind_containers(connection)
     key = (wanted.parent_id, page.filters)
-    place = context.folders.place(*key, page.offset, context.clock())
+    place = context.folders.place(*key, page.offset, context.monotonic())
     shown, row = 0, None
     with reading(context.database.journal) as connection:
         if place is not None:
@@ -242,7 +242,7 @@ def _rows(
                 yield row, places.get(row.id, Places())
     if row is not None and shown == page.limit:
         end = Place(row.kind == EntryKind.FOLDER, bytes(row.name))
-        context.folders.keep_place(*key, page.offset + shown, end, context.clock())
+        context.folders.keep_place(*key, page.offset + shown, end, context.monotonic())
 
 
 # ---------------------------------------------------------------------------------- copies

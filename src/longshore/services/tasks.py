@@ -61,7 +61,7 @@ def index(context: Context, principal: Principal, page: Page, *, everybody: bool
 
     def total(connection: Connection) -> int:
         return context.task_totals.of(
-            owner_id, context.clock(), lambda: number_of(connection, owner_id)
+            owner_id, context.monotonic(), lambda: number_of(connection, owner_id)
         )
 
     return found(context.database.state, page, TaskPage(owner_id, page, total))

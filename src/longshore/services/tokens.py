@@ -104,13 +104,16 @@ class JwtVerifier:
 
 
 def open_token_verifier(
-    config: Config, database: Database, clock: Callable[[], float]
+    config: Config,
+    database: Database,
+    clock: Callable[[], float],
+    monotonic: Callable[[], float],
 ) -> JwtVerifier | None:
     """What the settings ask for; None without any key. Raises InvalidConfiguration."""
     keys = _configured_keys(config)
     key_set = None
     if config.jwt_jwks:
-        key_set = KeySet(config.jwt_jwks, clock, cache_seconds=config.jwt_jwks_cache_seconds)
+        key_set = KeySet(config.jwt_jwks, monotonic, cache_seconds=config.jwt_jwks_cache_seconds)
     if not keys and key_set is None:
         return None
     for name in ("jwt_issuer", "jwt_audience"):

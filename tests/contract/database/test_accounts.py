@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -41,6 +42,7 @@ def context(database: Database, tmp_path: Path) -> Context:
     return Context(
         database=database,
         clock=lambda: float(NOW),
+        monotonic=time.monotonic,
         wake=lambda: None,
         open_storage=open_storage,
         validate_script=lambda _: None,
