@@ -1,4 +1,4 @@
-"""What processes load before they do anything: it is most of a start, and stays in memory."""
+"""What processes load before they do anything, and how settings reach the parts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import subprocess
 import sys
 
 import pytest
+
+from longshore.bootstrap import begin_callback_test
+from longshore.config import Config
 
 MOVER = "longshore.engine.executors.mover_process, longshore.pipeline.mover"
 SUPERVISOR = "longshore.cli.main, longshore.cli.supervisor"
@@ -27,3 +30,10 @@ def test_a_process_loads_nothing_heavy_that_it_can_do_without(
     command = [sys.executable, "-c", script]
     loaded = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     assert not unwanted & set(loaded.stdout.split())
+
+
+def test_a_server_without_languages_holds_no_script() -> None:
+    report = begin_callback_test(Config(callback_languages="")).result(timeout=60)
+    assert not report.ok
+    assert report.reason is not None
+    assert "switched off" in report.reason
