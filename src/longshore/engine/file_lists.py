@@ -31,7 +31,7 @@ from longshore.pipeline.packing import pack_scan
 PAGE_RECORDS = 1000  # records turned into work in one transaction: a few milliseconds
 TAKEN = frozenset(Outcome) - {Outcome.REFUSED}
 SCAN_BACKLOG = 16  # scan items that wait before another page is taken
-SWEPT_PAGES = 32  # of the catalogue, looked at in one transaction: some ten milliseconds
+SWEPT_PAGES = 16  # of the catalogue, looked at in one transaction: some ten milliseconds
 
 
 def first_work() -> NewWork:
