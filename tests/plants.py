@@ -32,7 +32,7 @@ from longshore.domain.execution import IDLE, TaskStatus
 from tests.api.client import TestClient
 from tests.api.conftest import ADMINISTRATOR, add_users, context_over
 from tests.exactness import last_execution, work_left
-from tests.servers import START_SECONDS, wait_until
+from tests.servers import START_SECONDS, wait_for_end, wait_until
 from tests.story import Task
 
 RUN_SECONDS = 120.0
@@ -124,7 +124,7 @@ class Plant:
     def lead(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start a controller, and return when it holds the lease."""
         process = self.start(**environment)
-        wait_until(
+        wait_for_end(
             lambda: self.leader() == process.pid or process.poll() is not None,
             f"a leader: see {self.folder / 'log'}",
             START_SECONDS,
@@ -236,7 +236,7 @@ class Plant:
             also()
             return self.status(task) in IDLE and work_left(self.database, execution_id) == 0
 
-        wait_until(is_over, f"task {task.id}: see {self.folder / 'log'}", RUN_SECONDS)
+        wait_for_end(is_over, f"task {task.id}: see {self.folder / 'log'}", RUN_SECONDS)
         return execution_id
 
     def _executions(self, task: Task) -> int:

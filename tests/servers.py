@@ -18,9 +18,9 @@ import httpx
 import psutil
 
 START_SECONDS = 60.0  # a loaded machine takes a while for its imports
-LOOKS_PER_WAIT = 20  # a wait is longer than it had to be by a twentieth at most …
-LOOK_SECONDS_MAXIMUM = 0.1  # … and by no more than this
-LOOK_SECONDS_MINIMUM = 0.005
+LOOK_SECONDS = 0.01  # between two looks of who has to act in the middle of something
+END_SECONDS_MAXIMUM = 0.1  # the same of who waits for an end …
+LOOKS_PER_WAIT = 20  # … which is noticed later than it had to be by a twentieth at most
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Nothing here speaks TLS, and reading all authorities takes longer than a request."""
 
@@ -28,10 +28,19 @@ PASSWORD = "correct horse battery staple"
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
-    """The condition's first true value. Fails with `what` when the time is over.
+    """The condition's first true value. Fails with `what` when the time is over."""
+    return _wait(condition, what, seconds, LOOK_SECONDS)
+
+
+def wait_for_end(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+    """Like `wait_until`, for what stays true.
 
     It is looked at less often the longer it takes: every look keeps a server from its work.
     """
+    return _wait(condition, what, seconds, END_SECONDS_MAXIMUM)
+
+
+def _wait(condition: Callable[[], Any], what: str, seconds: float, pause_maximum: float) -> Any:
     begun = time.monotonic()
     while True:
         value = condition()
@@ -40,8 +49,7 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -
         waited = time.monotonic() - begun
         if waited > seconds:
             raise AssertionError(f"waited {seconds:.0f} s in vain: {what}")
-        pause = max(LOOK_SECONDS_MINIMUM, waited / LOOKS_PER_WAIT)
-        time.sleep(min(pause, LOOK_SECONDS_MAXIMUM))
+        time.sleep(min(max(LOOK_SECONDS, waited / LOOKS_PER_WAIT), pause_maximum))
 
 
 @dataclass(slots=True)
@@ -79,13 +87,13 @@ class Server:
                 start_new_session=True,
             )
         pattern = re.compile(rb"serves (http://[^ ]+)/api/v2")
-        found = wait_until(
+        found = wait_for_end(
             lambda: self._alive() and pattern.search(self.log.read_bytes()[begun:]),
             f"an address in the log: {self.log}",
             START_SECONDS,
         )
         self.url = found.group(1).decode()
-        wait_until(self.is_healthy, f"health: see {self.log}", START_SECONDS)
+        wait_for_end(self.is_healthy, f"health: see {self.log}", START_SECONDS)
 
     def stop(self, *, seconds: float = 60.0) -> int:
         """End it in order; its exit status."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from tests.servers import wait_until
+from tests.servers import wait_for_end, wait_until
 
 FINAL = {
     "done",
@@ -89,7 +89,8 @@ class Task:
             task = self.show()
             return task if task["status"] in wanted else None
 
-        task: dict[str, Any] = wait_until(
+        look = wait_until if statuses else wait_for_end
+        task: dict[str, Any] = look(
             reached, f"task {self.id} to be {sorted(wanted)}, it is {self.show()}", seconds
         )
         return task
