@@ -32,6 +32,11 @@ def run(payload: bytes, toolbox: Toolbox) -> PartReply:
     return _Slice(toolbox, work).run()
 
 
+BEGUN_ANEW = frozenset({ErrorKind.CHANGED_WHILE_READ, ErrorKind.NO_SPACE})
+"""Errors of a part after which the whole file begins anew: with another content, or on another
+storage of the pool, since a single one that is full is waited for."""
+
+
 @dataclass(slots=True)
 class _Slice:
     toolbox: Toolbox
@@ -60,7 +65,7 @@ class _Slice:
         failure = failure_of(error, where.stage, where.side)
         attempts = work.attempts + 1
         pause = copying.pause_seconds(work.attempts, self.toolbox)
-        if error.kind is ErrorKind.CHANGED_WHILE_READ:
+        if error.kind in BEGUN_ANEW:
             return self._reply(failure=failure, again=True, retry_after_seconds=pause)
         if may_try_again(error) and attempts < copying.ATTEMPTS_MAXIMUM:
             rest = pack(msgspec.structs.replace(work, attempts=attempts))

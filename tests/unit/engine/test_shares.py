@@ -206,6 +206,42 @@ def test_a_big_file_in_parts_lies_on_one_share_that_has_room(
     assert [left for share in story.shares for left in staged_left(share)] == []
 
 
+@pytest.mark.parametrize("parallel", ["1", "64"])
+@pytest.mark.parametrize("has_room", [True, False])
+def test_a_big_file_leaves_a_share_that_fills_midway_for_one_with_room(
+    workshop: Workshop, tmp_path: Path, parallel: str, has_room: bool
+) -> None:
+    workshop.config = replace(workshop.config, segment_bytes=64 * 1024)
+    story = Story(workshop, tmp_path / "s")
+    shutil.rmtree(story.source)
+    story.source.mkdir()
+    (story.source / "big").write_bytes(os.urandom(500_000))
+    full = Refuse(ErrorKind.NO_SPACE, RetryClass.LATER, whole_storage=True)
+    filling = FaultPlan([Fault(Deed.WRITE, full, first=4, times=FOR_EVER)])
+    crowded = FaultPlan([Fault(Deed.SPACE, full, times=FOR_EVER)])
+
+    def open_storage(address: StorageAddress) -> StorageHandler:
+        opened = open_quickly(address)
+        if address.settings["root"] == str(story.shares[0]):
+            return FaultyStorage(opened, filling)
+        if address.settings["root"] == str(story.shares[1]) and not has_room:
+            return FaultyStorage(opened, crowded)
+        return opened
+
+    workshop.open_storage = open_storage
+    task = story.task(options={"parallel_processing": parallel})
+    execution = story.run(task)
+    first, second = story.arrived()
+    if not has_room:
+        assert status_of(workshop.database, execution) is TaskStatus.STOPPED_BY_SYSTEM
+        assert b"big" not in first | second
+        return
+    assert status_of(workshop.database, execution) is TaskStatus.DONE
+    assert (first, second) == ({}, files_in(story.source))
+    assert [left for share in story.shares for left in staged_left(share)] == []
+    check_records(workshop.database, execution)
+
+
 def test_an_incremental_backup_knows_what_lies_on_every_share(
     workshop: Workshop, tmp_path: Path
 ) -> None:

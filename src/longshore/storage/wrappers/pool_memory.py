@@ -79,3 +79,23 @@ class Refusing:
         if self.memory.has_other(self.index, self.count):
             cause = str(error).rpartition(": ")[2]
             raise StorageError(error.kind, RetryClass.LATER, "write", error.path, cause) from error
+
+
+@dataclass(slots=True)
+class Leaving:
+    """As Refusing, for a file that goes on: only a full storage is left, if there is a better."""
+
+    memory: PoolMemory
+    index: int
+    has_room_elsewhere: Callable[[], bool]
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, StorageUnavailable):
+            return
+        self.memory.note_refusal(self.index, error)
+        if error.kind is ErrorKind.NO_SPACE and self.has_room_elsewhere():
+            cause = "the storage is full, and another one of the pool has room for the file"
+            raise StorageError(error.kind, RetryClass.LATER, "write", error.path, cause) from error

@@ -30,7 +30,7 @@ from longshore.storage.handler import (
     StorageHandler,
 )
 from longshore.storage.wrappers.forwarding import ForwardingStagedFile
-from longshore.storage.wrappers.pool_memory import PoolMemory, Refusing
+from longshore.storage.wrappers.pool_memory import Leaving, PoolMemory, Refusing
 
 Result = TypeVar("Result")
 
@@ -124,6 +124,26 @@ class PooledStorage(StorageHandler):
         """
         return Refusing(self.memory, index, 0 if lasting else len(self.storages))
 
+    def leaving(self, index: int, size: int) -> Leaving:
+        """A block in which a storage that is full is left for one with room for the whole file.
+
+        Where there is none the refusal is raised as it is: what is written there is worth a wait.
+        """
+        return Leaving(self.memory, index, lambda: self._has_room_elsewhere(index, size))
+
+    def _has_room_elsewhere(self, index: int, size: int) -> bool:
+        return any(
+            self._has_room(other, size)
+            for other in self.present()
+            if other != index and not self.memory.has_refused(other)
+        )
+
+    def _has_room(self, index: int, size: int) -> bool:
+        try:
+            return self.storages[index].space().free_bytes > size
+        except StorageError:
+            return False
+
 
 class PooledFolder(Folder):
     """A folder on those storages that have it, opened one by one; more when they are needed."""
@@ -201,20 +221,20 @@ class PooledFolder(Folder):
                     staged = self.opened[index].stage(
                         temporary_name, size=size, resume=True, intent=intent, token=token
                     )
-                    return PooledStagedFile(self, index, staged, lasting=True)
+                    return PooledStagedFile(self, index, staged, lasting_bytes=size)
         preferred = self._standing(intent.name) if intent is not None else None
         index, staged = self._on_the_first(
             lambda folder: folder.stage(temporary_name, size=size, intent=intent),
             preferred=preferred,
             left_over=temporary_name,
         )
-        return PooledStagedFile(self, index, staged, lasting=False)
+        return PooledStagedFile(self, index, staged)
 
     def stage_symlink(self, temporary_name: bytes, target: bytes) -> StagedFile:
         index, staged = self._on_the_first(
             lambda folder: folder.stage_symlink(temporary_name, target), left_over=temporary_name
         )
-        return PooledStagedFile(self, index, staged, lasting=False)
+        return PooledStagedFile(self, index, staged)
 
     def stage_link(self, temporary_name: bytes, of_path: bytes) -> StagedFile:
         refusal: StorageError | None = None
@@ -223,9 +243,7 @@ class PooledFolder(Folder):
                 with self._pool.storages[index].open_folder(paths.split(of_path)[0]) as holder:
                     holder.stat(paths.split(of_path)[1])
                 folder = self._opened_on(index)
-                return PooledStagedFile(
-                    self, index, folder.stage_link(temporary_name, of_path), lasting=False
-                )
+                return PooledStagedFile(self, index, folder.stage_link(temporary_name, of_path))
             except StorageUnavailable as error:
                 self._pool.memory.note_refusal(index, error)
                 cause = "the storage that holds it takes no more"
@@ -275,6 +293,9 @@ class PooledFolder(Folder):
 
     def refusing(self, index: int, *, lasting: bool = False) -> Refusing:
         return self._pool.refusing(index, lasting=lasting)
+
+    def leaving(self, index: int, size: int) -> Leaving:
+        return self._pool.leaving(index, size)
 
     # Inside
 
@@ -372,15 +393,23 @@ class PooledFolder(Folder):
 
 
 class PooledStagedFile(ForwardingStagedFile):
-    """A staged file on one of the storages; `lasting` if nobody can begin it anew elsewhere."""
+    """A staged file on one of the storages.
+
+    `lasting_bytes` is the size of a file that goes on there: it is not begun anew lightly.
+    """
 
     def __init__(
-        self, folder: PooledFolder, index: int, inner: StagedFile, *, lasting: bool
+        self,
+        folder: PooledFolder,
+        index: int,
+        inner: StagedFile,
+        *,
+        lasting_bytes: int | None = None,
     ) -> None:
         super().__init__(inner)
         self._folder = folder
         self._index = index
-        self._lasting = lasting
+        self._lasting_bytes = lasting_bytes
 
     def write(self, data: memoryview, offset: int) -> None:
         with self._refusing():
@@ -397,8 +426,10 @@ class PooledStagedFile(ForwardingStagedFile):
     def commit(self, name: bytes, *, replace: bool) -> None:
         self._folder.commit(self._index, self.inner, name, replace=replace)
 
-    def _refusing(self) -> Refusing:
-        return self._folder.refusing(self._index, lasting=self._lasting)
+    def _refusing(self) -> Refusing | Leaving:
+        if self._lasting_bytes is not None:
+            return self._folder.leaving(self._index, self._lasting_bytes)
+        return self._folder.refusing(self._index)
 
 
 def _is_missing(error: StorageError) -> bool:
