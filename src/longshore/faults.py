@@ -26,6 +26,8 @@ from typing import Any
 
 VARIABLE = "LONGSHORE_FAULTS"
 POINTS = (
+    "supervisor.listening",  # has the socket, no process yet
+    "supervisor.started",  # has started all processes; none of them is ready yet
     "controller.leading",  # holds the lease, knows nothing yet
     "controller.recovered",
     "journal.commit",  # everything written, nothing committed

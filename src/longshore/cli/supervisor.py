@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from longshore import faults
 from longshore.bootstrap import LISTENING_DESCRIPTOR, prepare_data_dir, process_command
 from longshore.config import Config, environment_of
 from longshore.domain.errors import LongshoreError
@@ -52,12 +53,14 @@ class _Child:
 
 def serve(config: Config, *, announce: Callable[[str], None]) -> int:
     """Run a server until SIGTERM or SIGINT; the exit status. Raises CannotServe."""
+    faults.switch_on(os.environ.get(faults.VARIABLE))
     try:
         prepare_data_dir(config)
     except OSError as error:
         raise CannotServe(f"cannot make {error.filename}: {error.strerror}") from error
     lock = _lock(config)
     listening = _listen(config)
+    faults.at("supervisor.listening")
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     announce(f"Longshore serves http://{shown}:{port}/api/v2 with its data in {config.data_dir}")
@@ -84,6 +87,7 @@ class _Supervisor:
             signal.signal(number, self._end)
         while not self._ending:
             pauses = [self._keep(child) for child in self._children]
+            faults.at("supervisor.started")
             self._wait(min(pauses))
         return self._stop()
 
