@@ -233,6 +233,38 @@ def test_a_share_and_a_bucket_together_bring_everything_back(
     assert {each["attempts"] for each in fallen.values()} == {2}
 
 
+def test_what_a_callback_leaves_out_comes_back_from_no_copy(
+    client: httpx.Client, source: Path, destination: Path, tmp_path: Path
+) -> None:
+    for name in ("wanted", "left out"):
+        (source / name).write_text(name)
+    live = add_share_pool(client, "live", "primary", source)
+    (tmp_path / "mirror").mkdir()
+    pools = [
+        add_share_pool(client, folder.name, "offline_archive", folder)
+        for folder in (destination, tmp_path / "mirror")
+    ]
+    for pool in pools:
+        copy = add_copy_task(client, live, pool)
+        copy.act("run")
+        assert copy.wait()["status"] == "done", copy.execution()
+    for path in source.iterdir():
+        path.unlink()
+    back = restore(client, *pools)
+    script = (
+        "import utils\n"
+        "def run(req):\n"
+        "    return not utils.get_node_info(req).path.endswith('left out')\n"
+    )
+    body = {"type": "filter", "script": script}
+    created(client.post(f"/tasks/{back.id}/task_callbacks", json=body))
+    back.act("run")
+    assert back.wait()["status"] == "done", back.execution()
+    assert [path.name for path in source.iterdir()] == ["wanted"]
+    outcomes = sorted((record["name"], record["outcome"]) for record in back.files())
+    assert outcomes == [("left out", "refused"), ("wanted", "copied")]
+
+
 @pytest.mark.parametrize(
     ("kinds", "fields", "words"),
     [
