@@ -54,8 +54,9 @@ bench-micro: setup ## time single functions
 bench-server: setup ## measure start, idling and the first file of a run
 	@$(BIN)/python -m benchmarks.bench_server
 
-bench-scale: setup ## measure memory and catalogue over a million files
-	@$(BIN)/python -m benchmarks.bench_scale
+bench-scale: setup ## measure memory and catalogue over a million files, in folders and in one
+	@$(BIN)/python -m benchmarks.bench_scale $(BENCH)
+	@$(BIN)/python -m benchmarks.bench_scale --one-folder $(BENCH)
 
 bench-cloud: setup ## compare with rclone and s5cmd, into a bucket and back
 	@$(BIN)/python -m benchmarks.bench_cloud $(BENCH)

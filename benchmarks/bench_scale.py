@@ -1,6 +1,6 @@
 """Memory and catalogue over very many files: one copy task over a generated tree, and again.
 
-    python -m benchmarks.bench_scale [--files 1000000] [--one-folder] [--python]
+    python -m benchmarks.bench_scale [--files 1000000] [--one-folder] [--empty] [--python]
                                      [--folder /dev/shm] [--before OTHER/src]
 
 Three runs over the tree: a copy, the same copy when nothing has changed, and a scan. Prints for
@@ -38,13 +38,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=1_000_000)
     parser.add_argument("--one-folder", action="store_true", help="all files in one folder")
+    parser.add_argument("--empty", action="store_true", help="empty files: a quarter of the tmpfs")
     parser.add_argument("--python", action="store_true", help="without the native loops")
     parser.add_argument("--folder", default="/dev/shm", help="where the trees are made")
     parser.add_argument("--before", help="the src folder of another version, measured instead")
     chosen = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="longshore-scale-", dir=chosen.folder))
     try:
-        grow(work / "source", chosen.files, chosen.files if chosen.one_folder else PER_FOLDER)
+        per_folder = chosen.files if chosen.one_folder else PER_FOLDER
+        grow(work / "source", chosen.files, per_folder, is_empty=chosen.empty)
         (work / "destination").mkdir()
         server = Server(work / "data", environment_of(chosen))
         server.start()
@@ -67,13 +69,13 @@ def environment_of(chosen: argparse.Namespace) -> Mapping[str, str]:
     return environment
 
 
-def grow(root: Path, files: int, per_folder: int) -> None:
-    """Files of a few bytes; a million of them take about 4 GB of tmpfs, twice."""
+def grow(root: Path, files: int, per_folder: int, *, is_empty: bool) -> None:
+    """Files of a few bytes; a million of them take about 5 GB of tmpfs, twice: 1 GB if empty."""
     for number in range(files):
         folder = root / f"d{number // per_folder:05}"
         if number % per_folder == 0:
             folder.mkdir(parents=True)
-        (folder / f"f{number:08}").write_bytes(b"%d" % number)
+        (folder / f"f{number:08}").write_bytes(b"" if is_empty else b"%d" % number)
 
 
 def measure(server: Server, client: httpx.Client, work: Path, files: int) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from itertools import repeat
+from itertools import groupby, repeat
 
 import msgspec
 from sqlalchemy import Connection
@@ -224,15 +224,18 @@ def count_outcomes(records: Sequence[Record]) -> dict[Outcome, int]:
 
 def _names(records: Sequence[Record]) -> dict[bytes, tuple[bytes, bytes]]:
     """The first and the last name in each folder."""
-    inside: dict[bytes, list[bytes]] = {}
-    folder = records[0].folder
-    names = inside.setdefault(folder, [])
-    for record in records:
-        if record.folder != folder:
-            folder = record.folder
-            names = inside.setdefault(folder, [])
-        names.append(record.entry.name)
-    return {folder: (min(names), max(names)) for folder, names in inside.items()}
+    folders = [record.folder for record in records]
+    names = [record.entry.name for record in records]
+    found: dict[bytes, tuple[bytes, bytes]] = {}
+    start = 0
+    for folder, inside in groupby(folders):
+        end = start + sum(1 for _ in inside)
+        together = names[start:end]
+        first, last = min(together), max(together)
+        known = found.get(folder, (first, last))
+        found[folder] = (min(known[0], first), max(known[1], last))
+        start = end
+    return found
 
 
 def _by_key(names: Mapping[bytes, tuple[bytes, bytes]]) -> dict[int, tuple[bytes, bytes]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import msgspec
 from sqlalchemy import Connection
@@ -24,13 +25,9 @@ Groups = dict[tuple[int, bytes], list[int]]
 def by_folder(records: Sequence[Record]) -> Groups:
     """The records in groups. Those of one folder mostly come one behind the other."""
     groups: Groups = {}
-    source, folder = -1, b""
-    group: list[int] = []
-    for index, record in enumerate(records):
-        if record.folder != folder or record.source != source:
-            source, folder = record.source, record.folder
-            group = groups.setdefault((source, folder), [])
-        group.append(index)
+    places = [(record.source, record.folder) for record in records]
+    for place, indexes in groupby(range(len(places)), key=places.__getitem__):
+        groups.setdefault(place, []).extend(indexes)
     return groups
 
 

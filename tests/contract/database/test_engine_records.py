@@ -251,6 +251,28 @@ def test_nodes_of_many_folders_are_put_at_once(database: Database) -> None:
     assert [(bytes(name), count) for name, count in sizes] == [(b"a", number)]
 
 
+@pytest.mark.parametrize("number", [1, 26, 126, 237])
+@pytest.mark.parametrize("are_even", [True, False], ids=["narrow rows", "wide rows"])
+def test_batches_of_any_size_are_written_in_their_order(
+    database: Database, number: int, are_even: bool
+) -> None:
+    """SQLite gets them in statements of several sizes, fewer rows where there are more columns."""
+    entries = [
+        Entry(b"f%04d" % each, EntryKind.FILE, each, 0o100644, 0 if are_even else each, 0, 1, 1, 1)
+        for each in range(number)
+    ]
+    with writing(database.journal) as connection:
+        root = catalogue.create_root(connection, "root")
+        (ids,) = node_rows.put_all(connection, [Siblings(root, root, entries)])
+        query = select(nodes.c.id, nodes.c.name, nodes.c.size, nodes.c.uid)
+        rows = connection.execute(query.where(nodes.c.parent_id == root).order_by(nodes.c.id))
+        found = [(row.id, bytes(row.name), row.size, row.uid) for row in rows]
+    assert found == [
+        (node_id, entry.name, entry.size, entry.uid)
+        for node_id, entry in zip(ids, entries, strict=True)
+    ]
+
+
 def test_of_entries_with_one_name_the_last_one_counts(database: Database) -> None:
     """In one group or in several of one folder, whether the catalogue knows the name or not."""
     with writing(database.journal) as connection:
