@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import event, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -187,8 +188,10 @@ class Workshop:
         add_users(self.database)
         self.executor = InProcessExecutor(self._open, time_ns=self.time_ns)
 
-    def client(self) -> TestClient:
-        context = replace(context_over(self.database, self.folder), wake=self.wake)
+    def client(self, **context_fields: Any) -> TestClient:
+        """An api on the same data; its context has these fields besides."""
+        fields = {"wake": self.wake, **context_fields}
+        context = replace(context_over(self.database, self.folder), **fields)
         client = TestClient(create_app(context), base_url="http://longshore/api/v2")
         client.auth = ADMINISTRATOR
         return client

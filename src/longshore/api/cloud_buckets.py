@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -22,6 +23,8 @@ TAG = "cloud_buckets"
 BELOW_CONNECTOR = "/cloud_connectors/{cloud_connector_id}/cloud_buckets"
 SYNC = f"{BELOW_CONNECTOR}/-/sync"
 
+NOTHING_COUNTED: Mapping[int, Sums] = {}
+
 
 def rendered(row: CloudBucket, counted: Sums | None = None) -> dict[str, object]:
     return {
@@ -41,13 +44,13 @@ def _counted(call: Call, ids: list[int]) -> dict[int, Sums]:
     return storage_counts.of_storages(call.context, StorageKind.CLOUD_BUCKET, ids)
 
 
-def job_response(job: CloudJob) -> Response:
+def job_response(job: CloudJob, counted: Mapping[int, Sums] = NOTHING_COUNTED) -> Response:
     """The job as it is; a completed one with its buckets, a failed one says why."""
     shown: dict[str, object] = {"job_id": job.job_id, "status": job.status.value}
     if job.reason is not None:
         shown["message"] = job.reason
     if job.buckets is not None:
-        shown["cloud_buckets"] = [rendered(each) for each in job.buckets]
+        shown["cloud_buckets"] = [rendered(each, counted.get(each.id)) for each in job.buckets]
     return json_response(shown, status=200 if job.is_finished else 202)
 
 
@@ -186,7 +189,7 @@ def sync_result(call: Call) -> Response:
     found = cloud_jobs.sync_result(
         call.context, call.principal, call.path("cloud_connector_id"), job_id
     )
-    return job_response(found)
+    return job_response(found, _counted(call, [each.id for each in found.buckets or ()]))
 
 
 _declare("", "/cloud_buckets", "", "")

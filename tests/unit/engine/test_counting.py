@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
+from longshore import bootstrap
 from longshore.domain.execution import TaskStatus
 from longshore.engine import counting
+from tests.clouds import add_bucket_pool, synchronized
+from tests.object_servers.processes import ObjectServer
 from tests.story import Task, add_copy_task, add_share_pool, created
 from tests.trees import grow
 from tests.workshop import Workshop
@@ -59,6 +63,41 @@ def test_shares_show_how_many_files_lie_on_them(workshop: Workshop, tmp_path: Pa
     run(workshop, add_copy_task(client, live, away, workflow_action="move"), (FILES, size))
     workshop.live(lambda: share_of(client, live)["file_count"] == 0)
     assert share_of(client, away)["file_size_sum"] == size
+
+
+def test_buckets_show_how_many_files_lie_in_them(
+    workshop: Workshop, tmp_path: Path, object_server: Callable[[str], ObjectServer]
+) -> None:
+    source = tmp_path / "source"
+    grow(source, FILES, per_folder=5)
+    size = sum(each.stat().st_size for each in source.rglob("*.dat"))
+    workshop.open_storage = bootstrap.open_storage
+    client = workshop.client(list_buckets=bootstrap.list_buckets)
+    live = add_share_pool(client, "live", "primary", source)
+    archive = add_bucket_pool(client, object_server("moto"), "cloud", "offline_archive")
+
+    def bucket() -> tuple[int | None, int | None]:
+        path = f"/cloud_connectors/{archive.connector_id}/cloud_buckets/{archive.bucket_id}"
+        shown = client.get(path).raise_for_status().json()
+        return shown["file_count"], shown["file_size_sum"]
+
+    assert bucket() == (None, None), "nobody has counted yet"
+    task = add_copy_task(client, live, archive.id)
+    client.put(f"/tasks/{task.id}/action/run").raise_for_status()
+    workshop.live(lambda: workshop.status(task.id) is TaskStatus.DONE and bucket() == (FILES, size))
+
+    # Bringing the buckets in again leaves their numbers, wherever they are shown.
+    shown = synchronized(client, archive.connector_id)
+    [found] = [each for each in shown if each["id"] == archive.bucket_id]
+    assert (found["file_count"], found["file_size_sum"]) == (FILES, size)
+
+    fields = {"workflow_type": "offline_archive", "workflow_action": "erase"}
+    erase = Task(client, int(created(client.post("/tasks", json={"name": "e", **fields}))["id"]))
+    body = {"pool_id": archive.id, "folder_path": "/"}
+    created(client.post(f"/tasks/{erase.id}/task_sources", json=body))
+    client.put(f"/tasks/{erase.id}/action/run").raise_for_status()
+    workshop.live(lambda: workshop.status(erase.id) is TaskStatus.DONE and not any(bucket()))
+    assert archive.objects() == {}
 
 
 def test_containers_show_what_is_in_them_and_what_is_only_there(
