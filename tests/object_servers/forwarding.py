@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol
 from urllib.parse import urlsplit
 
 HELD_SECONDS = 60.0  # until a request that nobody has let go of is given up
@@ -40,6 +41,16 @@ class Gate:
         return False
 
 
+class Change(Protocol):
+    """Changes what listings tell. Answers are those that say yes."""
+
+    def asked(self, method: str, target: str) -> str:
+        """What the server is asked for instead of the target."""
+
+    def answered(self, method: str, target: str, content: bytes) -> bytes:
+        """What the client gets instead of the content."""
+
+
 class Forwarding(ThreadingHTTPServer):
     """`requests` holds method and target of every request so far, `answered` of those that the
     server has answered."""
@@ -51,6 +62,7 @@ class Forwarding(ThreadingHTTPServer):
         self.requests: list[str] = []
         self.answered: list[str] = []
         self.gate: Gate | None = None
+        self.change: Change | None = None
         self.bytes_passed = 0  # of bodies, in both directions
         self.logins: set[str] = set()  # at the proxy
         self.tokens: set[str] = set()  # at the service
@@ -88,7 +100,8 @@ class _Handler(BaseHTTPRequestHandler):
         if gate is not None and not gate.lets_pass(self.command, self.path):
             self.close_connection = True
             return
-        place = urlsplit(self.path)
+        change = self.server.change
+        place = urlsplit(change.asked(self.command, self.path) if change else self.path)
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         connection = http.client.HTTPConnection(place.hostname or "", place.port or 80)
         try:
@@ -97,6 +110,8 @@ class _Handler(BaseHTTPRequestHandler):
             connection.request(self.command, target, body, named)
             answer = connection.getresponse()
             content = answer.read()
+            if change and answer.status < 300:
+                content = change.answered(self.command, self.path, content)
             self.server.answered.append(f"{self.command} {self.path}")
             self.server.bytes_passed += len(body) + len(content)
             self.send_response_only(answer.status, answer.reason)

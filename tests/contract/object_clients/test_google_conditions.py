@@ -1,4 +1,7 @@
-"""Conditions of Google Cloud, which its emulator ignores: what is asked, and what answers mean."""
+"""What the emulator of Google Cloud ignores, conditions and the size of pages.
+
+What is asked, and what answers mean.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from longshore.storage.backends.object_store import gcs
 from longshore.storage.backends.object_store.client import PutOptions
 from tests.object_servers.buckets import new_bucket
 from tests.object_servers.forwarding import forwarding
+from tests.object_servers.late_listings import GooglePages
 from tests.object_servers.processes import ObjectServer
 from tests.object_servers.proxy import Disturbance, Proxy
 
@@ -48,3 +52,27 @@ def test_a_generation_that_is_there_is_an_object_that_exists(
             client.put("small", b"content", NEW)
         assert caught.value.kind is ErrorKind.EXISTS
         client.close()
+
+
+def test_listings_in_pages_are_followed_to_their_end(
+    object_server: Callable[[str], ObjectServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gcs, "PAGE_KEYS", 10)
+    server = object_server("gcs")
+    with forwarding() as proxy:
+        proxy.change = pages = GooglePages()
+        settings = server.settings("gcs", new_bucket(server, "gcs"), proxy=proxy.address)
+        client = gcs.open_client(settings)
+        keys = [f"folder{number % 3}/{number:04}" for number in range(45)]
+        for key in keys:
+            client.put(key, b"")
+        for after in ("", "folder0/0012", "folder2/0041"):
+            wanted = [key for key in sorted(keys) if key > after]
+            found = [stat.key for page in client.pages(after=after) for stat in page.objects]
+            assert found == wanted
+        inside = client.pages("folder1/", delimiter="/")
+        assert [len(page.objects) for page in inside] == [10, 5]
+        folded = [prefix for page in client.pages(delimiter="/") for prefix in page.prefixes]
+        assert folded == ["folder0/", "folder1/", "folder2/"]
+        client.close()
+    assert pages.pages >= 5
