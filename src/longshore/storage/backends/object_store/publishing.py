@@ -85,7 +85,7 @@ class Publishing:
                 self._folders = self._sub_folders()
         if self._folders is not None:
             return folder_key in self._folders
-        return self._store.is_folder(folder_key)
+        return self._store.shows_folder(folder_key)
 
     def _sub_folders(self) -> set[str] | None:
         """All sub-folders, if the folder is small enough to say so with one answer."""

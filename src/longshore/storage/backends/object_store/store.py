@@ -141,7 +141,14 @@ class Store:
     def is_folder(self, folder_key: str) -> bool:
         """Whether anything lies below the key, be it the folder's own marker. The root always is,
         as long as there is a bucket."""
-        return has_any(self.client, folder_key) or folder_key == self.settings.prefix
+        if self.shows_folder(folder_key) or folder_key == self.settings.prefix:
+            return True
+        # A listing may lag behind; the marker that was made for a new folder does not.
+        return self.is_object(self.marker_key(folder_key))
+
+    def shows_folder(self, folder_key: str) -> bool:
+        """Whether listings show anything below the key."""
+        return has_any(self.client, folder_key)
 
     def is_empty(self, folder_key: str) -> bool:
         """Whether nothing but its own marker lies below the key of a folder."""
