@@ -4,7 +4,9 @@
 
 All of them use the same server in the same run: `rclone serve s3` over a folder in memory. The
 clock runs from the request `run` until the task is shown as done, or from the start of a program
-until its end. Afterwards the bucket or the folder is compared with the source, content included.
+until its end. Afterwards the bucket or the folder is compared with the source, content included,
+and the bucket is listed once before anybody copies out of it: the server hashes every file when it
+is looked at for the first time.
 """
 
 from __future__ import annotations
@@ -228,6 +230,17 @@ def empty(settings: Mapping[str, str]) -> None:
             s3.delete_objects(Bucket=BUCKET, Delete={"Objects": keys, "Quiet": True})
 
 
+def look_at_all(settings: Mapping[str, str]) -> None:
+    """List the bucket, for which the server hashes what it has not hashed before.
+
+    A contender that looks at its objects after it has written them would find that done, and the
+    others would wait for it before their first byte.
+    """
+    s3 = s3_session(settings)
+    for _ in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+        pass
+
+
 def compare(source: Path, copy: Path, what: str) -> None:
     """Whether every file is there with its content. Files of the tools' own are left out."""
     for path in source.rglob("*"):
@@ -254,6 +267,7 @@ def play(
                 with emptied(folder / "destination") as destination:
                     up[contender.name].append(contender.up(source))
                     compare(source, bucket, f"{contender.name} up")
+                    look_at_all(settings)
                     down[contender.name].append(contender.down(destination))
                     compare(source, destination, f"{contender.name} down")
                 empty(settings)
