@@ -9,7 +9,7 @@ PYTEST_WORKERS ?= auto
 INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-native-asan serve format lint types lock bench bench-api bench-callbacks bench-cloud bench-micro bench-scale bench-server clean
+.PHONY: help setup demo test test-native-asan serve format lint types lock bench bench-api bench-callbacks bench-cloud bench-listing bench-micro bench-scale bench-server clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,9 @@ bench-scale: setup ## measure memory and catalogue over a million files, in fold
 
 bench-cloud: setup ## compare with rclone and s5cmd, into a bucket and back
 	@$(BIN)/python -m benchmarks.bench_cloud $(BENCH)
+
+bench-listing: setup ## list a bucket of ten million keys
+	@$(BIN)/python -m benchmarks.bench_listing $(BENCH)
 
 bench-callbacks: setup ## measure how many decisions callbacks make per CPU-second
 	@$(BIN)/python benchmarks/bench_callbacks.py
