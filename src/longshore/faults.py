@@ -36,6 +36,8 @@ POINTS = (
     "state.committed",
     "api.job_created",  # committed, the client not answered yet
     "mover.order",  # an order has arrived; the detail is its kind
+    "mover.question",  # callbacks are asked about files of a folder next; the detail is its path
+    "mover.answer",  # they have answered, and nothing has come of it yet
     "mover.file",  # a small file comes next; the detail is its name in the source
     "mover.segment",  # a segment of a big file comes next; detail: name in the source:number
     "mover.staged",  # a file is written and verified under its temporary name

@@ -23,9 +23,10 @@ FILES = 200
 AT_THE_START = {"controller.leading", "controller.recovered"}
 OF_THE_API = {"api.job_created"}
 OF_THE_SUPERVISOR = ["supervisor.listening", "supervisor.started"]
+OF_CALLBACKS = ["mover.question", "mover.answer"]
 OF_BIG_FILES = {"mover.segment"}  # see test_big_files.py
 AROUND_NATIVE_LOOPS = ["mover.before_durable", "mover.before_publish", "mover.after_publish"]
-ELSEWHERE = OF_THE_API | OF_BIG_FILES | set(OF_THE_SUPERVISOR)
+ELSEWHERE = OF_THE_API | OF_BIG_FILES | {*OF_THE_SUPERVISOR, *OF_CALLBACKS}
 POINTS = [point for point in faults.POINTS if point not in ELSEWHERE]  # a new one is tried here
 SOURCES = Path(faults.__file__).parent
 
@@ -37,12 +38,13 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
         yield plant
 
 
-def add_task(plant: Plant, source: Path, destination: Path) -> Task:
+def add_task(plant: Plant, source: Path, destination: Path, script: str | None = None) -> Task:
     return add_copy_task(
         plant.client,
         add_share_pool(plant.client, "live", "primary", source),
         add_share_pool(plant.client, "archive", "offline_archive", destination),
         options={"file_checksum": "xxhash64"},
+        script=script,
     )
 
 
@@ -62,6 +64,19 @@ def test_a_process_killed_at_a_point_loses_and_doubles_nothing(
     plant.wait_for_death(armed)
     execution_id = plant.finish(task)
     check_exact(plant.database, execution_id, source, destination)
+
+
+@pytest.mark.parametrize("point", OF_CALLBACKS)
+def test_a_mover_killed_around_a_question_loses_and_doubles_nothing(
+    plant: Plant, source: Path, destination: Path, point: str
+) -> None:
+    grow(source, FILES)
+    task = add_task(plant, source, destination, "def run(req):\n    return True\n")
+    armed = plant.arm(point)
+    plant.keep()
+    plant.begin(task)
+    plant.wait_for_death(armed)
+    check_exact(plant.database, plant.finish(task), source, destination)
 
 
 @pytest.mark.parametrize("point", AROUND_NATIVE_LOOPS)

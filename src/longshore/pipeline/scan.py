@@ -13,6 +13,7 @@ from itertools import islice
 
 import msgspec
 
+from longshore import faults
 from longshore.callbacks import (
     Answer,
     CallbackGaveUp,
@@ -343,7 +344,9 @@ class _Scan:
         chain = self.toolbox.chain() if files else None
         if chain is None:
             return None
+        faults.at("mover.question", folder.path)
         decisions = chain.decide_folder(folder.path, files)
+        faults.at("mover.answer", folder.path)
         self.log.extend(decisions.log_lines)
         return decisions
 
