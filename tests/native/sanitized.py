@@ -73,7 +73,13 @@ def run() -> int:
             raise SystemExit(f"the loops of {found.stdout.strip()} would be tested")
         tests = [
             str(ROOT / "tests/native" / name)
-            for name in ("test_listing.py", "test_comparing.py", "test_staging.py", "test_fuzz.py")
+            for name in (
+                "test_listing.py",
+                "test_comparing.py",
+                "test_staging.py",
+                "test_fuzz.py",
+                "test_md5.py",
+            )
         ]
         command = (sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", *tests)
         return subprocess.run(
