@@ -152,8 +152,11 @@ def test_mover_that_hangs_is_ended_and_replaced(tmp_path: Path, bench: Bench, cl
 
 
 def test_a_mover_goes_on_to_its_second_order_by_itself(
-    tmp_path: Path, bench: Bench, claim: Path
+    tmp_path: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    may_reply = tmp_path / "may reply"
+    arm(tmp_path, monkeypatch, act="wait", skip=1, until=str(may_reply)).touch()
+
     async def work(executor: LocalExecutor) -> None:
         assert executor.with_one_order() == {}
         first = executor.submit(scan(bench, 7))
@@ -163,6 +166,7 @@ def test_a_mover_goes_on_to_its_second_order_by_itself(
         await first
         assert (executor.free(), executor.is_busy(0)) == (0, True)
         assert executor.with_one_order() == {0: 8}
+        may_reply.touch()
         assert isinstance((await second).reply, ScanReply)
         assert (executor.free(), executor.with_one_order()) == (1, {})
 
