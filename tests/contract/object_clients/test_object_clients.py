@@ -11,7 +11,14 @@ import pytest
 
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
 from longshore.storage.backends.object_store import azure, gcs, swift
-from longshore.storage.backends.object_store.client import ObjectClient, PutOptions, Upload
+from longshore.storage.backends.object_store.client import (
+    Get,
+    ObjectClient,
+    ObjectStat,
+    Put,
+    PutOptions,
+    Upload,
+)
 from tests.contract.object_clients.conftest import OpenClient
 from tests.object_servers.processes import free_port
 
@@ -75,6 +82,44 @@ def big_parts(client: ObjectClient) -> list[bytes]:
 
 
 # --------------------------------------------------------------------------------- whole objects
+
+
+def test_many_objects_are_written_and_read_at_once(client: ObjectClient) -> None:
+    contents = {f"many/{number}": os.urandom(number * 997) for number in range(1, 40)}
+    options = PutOptions(metadata=METADATA)
+    puts = (Put(key, data, options, len(data)) for key, data in contents.items())
+    written = list(client.put_many(puts, 4))
+    assert {put.key for put, _ in written} == contents.keys()
+    for put, stat in written:
+        assert isinstance(stat, ObjectStat), stat
+        assert (stat.size, stat.etag) == (put.tag, client.head(put.key).etag)
+    wanted = [Get(key, key) for key in (*contents, "many/none")]
+    read = {get.tag: found for get, found in client.get_many(wanted, 4)}
+    missing = read.pop("many/none")
+    assert isinstance(missing, StorageError)
+    assert missing.kind is ErrorKind.NOT_FOUND
+    for key, content in contents.items():
+        found = read.pop(key)
+        assert not isinstance(found, StorageError), found
+        stat, data = found
+        assert bytes(data) == content
+        assert (stat.size, stat.metadata) == (len(content), METADATA)
+        assert stat.etag == client.head(key).etag
+    assert not read
+
+
+def test_many_new_objects_replace_nothing(client: ObjectClient) -> None:
+    if not client.abilities.conditional_create:
+        pytest.skip("it cannot refuse to replace")
+    client.put("many/1", b"theirs")
+    options = PutOptions(only_if_absent=True)
+    puts = (Put(f"many/{number}", b"ours", options, number) for number in range(3))
+    written = {put.tag: result for put, result in client.put_many(puts, 2)}
+    refused_one = written.pop(1)
+    assert isinstance(refused_one, StorageError)
+    assert (refused_one.kind, refused_one.retry) == (ErrorKind.EXISTS, RetryClass.NEVER)
+    assert all(isinstance(result, ObjectStat) for result in written.values())
+    assert client.get_range("many/1", 0, 6) == b"theirs"
 
 
 @pytest.mark.parametrize("size", [0, 1, 100_000])

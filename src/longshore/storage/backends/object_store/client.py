@@ -31,8 +31,8 @@ Refusals, as (kind, retry class):
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -41,6 +41,9 @@ from longshore.storage.backends.object_store.keys import PLAIN_RULES, KeyRules
 
 Data = bytes | bytearray | memoryview
 """Content to send. It is not changed until the call returns."""
+
+SMALL_OBJECT_BYTES = 256 * 1024
+"""What `put_many` and `get_many` are for; moving bigger ones costs more than asking for them."""
 
 NO_METADATA: Mapping[str, str] = {}
 
@@ -73,6 +76,7 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     metadata_bytes_maximum: int = 2048  # keys and values of one object together
     metadata_value_bytes_maximum: int = 2048  # one value
     requests_maximum: int = 32  # in flight at once, from one mover
+    volleys: bool = False  # `put_many` and `get_many` pay off: one thread has many under way
     key_rules: KeyRules = PLAIN_RULES  # characters that names may not bring into keys
     folder_marker: str = ""
     """What follows `folder/` in the key of the object that keeps an empty folder. Gateways to file
@@ -126,6 +130,22 @@ class PutOptions(msgspec.Struct, frozen=True, kw_only=True):
 PLAIN = PutOptions()
 
 
+class Put(NamedTuple):
+    """A small object to be written; `tag` is whatever its result is to be known by."""
+
+    key: str
+    data: Data
+    options: PutOptions
+    tag: object
+
+
+class Get(NamedTuple):
+    """A small object to be read; `tag` is whatever its result is to be known by."""
+
+    key: str
+    tag: object
+
+
 class ObjectClient(Protocol):
     """One bucket of one provider. The storage class, tags and encryption of new objects are
     settings of the client, not of a call."""
@@ -164,6 +184,33 @@ class ObjectClient(Protocol):
 
     def put(self, key: str, data: Data, options: PutOptions = PLAIN) -> ObjectStat:
         """Write a whole object at once; one that stood there is replaced. See PutOptions."""
+
+    def put_many(
+        self, puts: Iterable[Put], width: int
+    ) -> Iterator[tuple[Put, ObjectStat | StorageError]]:
+        """As `put` of each, at most `width` at once, in whatever order they end.
+
+        They are taken one by one. Each one that was tried gets its result; after an error some may
+        be left that never were. Nothing else is to be asked of the client by this thread meanwhile.
+        """
+        for each in puts:
+            try:
+                yield each, self.put(each.key, each.data, each.options)
+            except StorageError as error:
+                yield each, error
+
+    def get_many(
+        self, wanted: Iterable[Get], width: int
+    ) -> Iterator[tuple[Get, tuple[ObjectStat, Data] | StorageError]]:
+        """As `get_first` of each, at most `width` at once, of whole objects.
+
+        In order and errors as `put_many`. One that is too big to be small is an error, too.
+        """
+        for each in wanted:
+            try:
+                yield each, self.get_first(each.key, SMALL_OBJECT_BYTES)
+            except StorageError as error:
+                yield each, error
 
     def copy(
         self,

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
 from longshore.storage.backends.object_store import http
 from longshore.storage.backends.object_store.client import Data
 from longshore.storage.backends.object_store.profiles import seconds
+from longshore.storage.backends.object_store.volley import Reply, Request, Result, fire
 
 NO_PAIRS: Final[Mapping[str, str]] = {}
 _SECOND: Final = 1_000_000_000
 
 Refuse = Callable[[int, Mapping[str, str], bytes, str, str], StorageError]
 """The error for status, headers and body of an answer to a deed on a key."""
+
+
+class Asked(NamedTuple):
+    """A request of a volley; `tag` is whatever its answer is to be known by."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: Data
+    deed: str
+    key: str
+    tag: object
 
 
 class Exchange:
@@ -48,10 +61,7 @@ class Exchange:
         try:
             answer = self._connections.request(method, target, named, body)
         except http.Unreachable as error:
-            cause = f"{self.host}: {error}"
-            raise StorageUnavailable(
-                ErrorKind.INPUT_OUTPUT, RetryClass.LATER, deed, key.encode(), cause
-            ) from error
+            raise self._unreachable(error, deed, key) from error
         except http.TooSlow as error:
             raise _too_slow(deed, key) from error
         except http.Broken as error:
@@ -80,6 +90,43 @@ class Exchange:
             raise _too_slow(deed, key) from error
         except http.Broken as error:
             raise broken(deed, key, str(error)) from error
+
+    def volley(
+        self, asked: Iterable[Asked], width: int
+    ) -> Iterator[tuple[Asked, Reply | StorageError]]:
+        """The answers to many small requests in whatever order they come, at most `width` at once.
+
+        A refusal comes as its error. Requests are taken one by one, and each one that was sent gets
+        its answer; the rest is not sent when no connection can be had any more.
+        """
+        fired = fire(self._connections, map(self._request_of, asked), width)
+        try:
+            for request, result in fired:
+                each = request.tag
+                assert isinstance(each, Asked)
+                yield each, self._judged(result, each)
+        except http.Unreachable as error:
+            raise self._unreachable(error, "reach", "") from error
+
+    def _request_of(self, asked: Asked) -> Request:
+        named = {"host": self.host, **asked.headers, **self._extra}
+        return Request(asked.method, asked.target, named, asked.body, asked)
+
+    def _judged(self, result: Result, asked: Asked) -> Reply | StorageError:
+        if isinstance(result, http.TooSlow):
+            return _too_slow(asked.deed, asked.key)
+        if isinstance(result, http.Broken):
+            return broken(asked.deed, asked.key, str(result))
+        if result.status < 300:
+            return result
+        body = result.body[: http.ERROR_BYTES_MAXIMUM]
+        return self._refuse(result.status, result.headers, body, asked.deed, asked.key)
+
+    def _unreachable(self, error: http.Unreachable, deed: str, key: str) -> StorageUnavailable:
+        cause = f"{self.host}: {error}"
+        return StorageUnavailable(
+            ErrorKind.INPUT_OUTPUT, RetryClass.LATER, deed, key.encode(), cause
+        )
 
 
 def place_of(settings: Mapping[str, str], endpoint: str) -> http.Place:

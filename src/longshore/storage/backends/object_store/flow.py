@@ -49,6 +49,27 @@ class Flow:
                 self._in_flight -= 1
                 self._changed.notify()
 
+    @contextmanager
+    def requests(self) -> Iterator[tuple[int, int]]:
+        """Room for as many requests as may be under way, one at least; waits for that one.
+
+        How many, and what `throttled` wants of any of them. Whoever has this room is not to wait
+        for any other.
+        """
+        with self._changed:
+            while self._in_flight >= int(self._allowed):
+                self._changed.wait()
+            width = int(self._allowed) - self._in_flight
+            self._in_flight += width
+            self._begun += 1
+            number = self._begun
+        try:
+            yield width, number
+        finally:
+            with self._changed:
+                self._in_flight -= width
+                self._changed.notify_all()
+
     def answered(self) -> None:
         """The store has borne a request."""
         with self._changed:

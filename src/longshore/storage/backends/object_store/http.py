@@ -11,6 +11,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self
@@ -101,7 +102,7 @@ class Answer:
     def read(self) -> bytes:
         """The whole body."""
         with _named_errors():
-            return b"".join(self._pieces())
+            return self._wire.read()
 
     def read_error(self) -> bytes:
         """The beginning of the body of a refusal."""
@@ -159,13 +160,8 @@ class Connections:
         body: bytes | bytearray | memoryview = b"",
     ) -> Answer:
         """Send a request; the answer is to be used in a `with` block. The headers name the host."""
-        lines = [f"{method} {self._target(target)} HTTP/1.1"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        if len(body) or method in {"PUT", "POST"}:
-            lines.append(f"content-length: {len(body)}")
-        head = "\r\n".join((*lines, "", "")).encode("latin-1")
-        assert head.count(b"\n") == len(lines) + 1, "a header has a line break"
-        wire = self._take()
+        head = self._head(method, target, headers, len(body))
+        wire = self.take()
         try:
             with _named_errors():
                 wire.send(head, body)
@@ -173,29 +169,66 @@ class Connections:
         except BaseException:
             wire.close()
             raise
-        return Answer(wire, answer, lambda reusable: self._give_back(wire, reusable))
+        return Answer(wire, answer, lambda reusable: self.give_back(wire, reusable=reusable))
+
+    def message(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | bytearray | memoryview,
+    ) -> bytes:
+        """A whole request as it goes over the wire, for whoever sends it by himself."""
+        return b"".join((self._head(method, target, headers, len(body)), body))
+
+    def take(self) -> Wire:
+        """A connection that nobody else uses, until it is given back or closed. Unreachable."""
+        return self._idle_wire() or self._connect()
+
+    def take_several(self, count: int) -> list[Wire]:
+        """So many connections at most, one at least, opened at the same time. Unreachable."""
+        wires: list[Wire] = []
+        while len(wires) < count and (wire := self._idle_wire()) is not None:
+            wires.append(wire)
+        if len(wires) == count:
+            return wires
+        missing = count - len(wires)
+        with ThreadPoolExecutor(missing, "connect") as crew:
+            opening = [crew.submit(self._connect) for _ in range(missing)]
+        wires += [each.result() for each in opening if each.exception() is None]
+        return wires or [opening[0].result()]
+
+    def give_back(self, wire: Wire, *, reusable: bool) -> None:
+        """Keep the connection for the next request if that is possible."""
+        with self._lock:
+            if reusable and len(self._idle) < IDLE_CONNECTIONS_MAXIMUM:
+                self._idle.append(wire)
+                return
+        wire.close()
+
+    # Inside
+
+    def _head(self, method: str, target: str, headers: Mapping[str, str], length: int) -> bytes:
+        lines = [f"{method} {self._target(target)} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if length or method in {"PUT", "POST"}:
+            lines.append(f"content-length: {length}")
+        head = "\r\n".join((*lines, "", "")).encode("latin-1")
+        assert head.count(b"\n") == len(lines) + 1, "a header has a line break"
+        return head
 
     def _target(self, target: str) -> str:
         if self.place.proxy and not self.place.secure:
             return f"http://{host_text(self.place)}{target}"
         return target
 
-    def _take(self) -> Wire:
+    def _idle_wire(self) -> Wire | None:
         while True:
             with self._lock:
                 wire = self._idle.pop() if self._idle else None
-            if wire is None:
-                return self._connect()
-            if not wire.was_closed():
+            if wire is None or not wire.was_closed():
                 return wire
             wire.close()
-
-    def _give_back(self, wire: Wire, reusable: bool) -> None:
-        with self._lock:
-            if reusable and len(self._idle) < IDLE_CONNECTIONS_MAXIMUM:
-                self._idle.append(wire)
-                return
-        wire.close()
 
     def _connect(self) -> Wire:
         place = self.place

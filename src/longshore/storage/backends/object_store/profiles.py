@@ -23,8 +23,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     abilities: Abilities = Abilities()
 
 
-_CAREFUL: Final = Abilities(conditional_create=False)
-_CONDITIONAL: Final = Abilities(conditional_create=True)
+_CAREFUL: Final = Abilities(conditional_create=False, volleys=True)
+_CONDITIONAL: Final = Abilities(conditional_create=True, volleys=True)
 
 PROFILES: Final[Mapping[str, Profile]] = {
     "generic_s3": Profile(abilities=_CAREFUL),

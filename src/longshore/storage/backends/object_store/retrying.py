@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
 from longshore.storage.backends.object_store.client import (
     PLAIN,
     Data,
+    Get,
     ObjectClient,
     ObjectStat,
     Page,
     Part,
+    Put,
     PutOptions,
     Throttled,
     Upload,
@@ -27,10 +29,14 @@ longer is the pipeline's to decide, which can do other files meanwhile."""
 PAUSE_SECONDS: Final = 0.2  # before the second attempt, at most; doubles with each further one
 PAUSE_SECONDS_MAXIMUM: Final = 5.0  # a slice of a mover is not much longer
 
+FAILURES_MAXIMUM: Final = 8
+"""Of one volley. More are no accident: what has not been sent yet is left to the caller."""
+
 _SILENCES: Final = frozenset({ErrorKind.TIMEOUT, ErrorKind.INPUT_OUTPUT})
 """Errors that come of one object, or of a store that is gone or hangs."""
 
 Result = TypeVar("Result")
+Asked = TypeVar("Asked")
 
 
 class RetryingClient(ObjectClient):
@@ -71,6 +77,40 @@ class RetryingClient(ObjectClient):
             return self._as_written(key, len(data), options.metadata)
 
         return self._again(lambda: self._client.put(key, data, options), was_done)
+
+    def put_many(
+        self, puts: Iterable[Put], width: int = 0
+    ) -> Iterator[tuple[Put, ObjectStat | StorageError]]:
+        """As the client's, as wide as the flow allows. What may pass is tried again, one by one."""
+        failed: list[tuple[Put, StorageError]] = []
+        with self.flow.requests() as (allowed, number):
+            for put, result in self._client.put_many(
+                _until_refused(puts, failed), min(allowed, width or allowed)
+            ):
+                if isinstance(result, StorageError):
+                    self._note(result, number)
+                    failed.append((put, result))
+                else:
+                    self.flow.answered()
+                    yield put, result
+        for put, error in failed:
+            yield put, self._put_again(put, error)
+
+    def get_many(
+        self, wanted: Iterable[Get], width: int = 0
+    ) -> Iterator[tuple[Get, tuple[ObjectStat, Data] | StorageError]]:
+        """As the client's, as wide as the flow allows. Nothing is tried again."""
+        failed: list[tuple[Get, StorageError]] = []
+        with self.flow.requests() as (allowed, number):
+            for get, result in self._client.get_many(
+                _until_refused(wanted, failed), min(allowed, width or allowed)
+            ):
+                if isinstance(result, StorageError):
+                    self._note(result, number)
+                    failed.append((get, result))
+                else:
+                    self.flow.answered()
+                yield get, result
 
     def copy(
         self,
@@ -158,13 +198,15 @@ class RetryingClient(ObjectClient):
         self,
         request: Callable[[], Result],
         was_done: Callable[[], Result | None] | None = None,
+        *,
+        before: int = 0,
     ) -> Result:
-        """The answer of the first attempt that succeeds.
+        """The answer of the first attempt that succeeds; so many have failed `before`.
 
         `was_done` is asked when a later attempt is refused: the earlier one may have been carried
         out, and only its answer lost.
         """
-        for failures in range(1, ATTEMPTS_MAXIMUM + 1):
+        for failures in range(1 + before, ATTEMPTS_MAXIMUM + 1):
             try:
                 return self._try(request)
             except StorageUnavailable:
@@ -179,6 +221,30 @@ class RetryingClient(ObjectClient):
                     raise
             self._pause(failures)
         raise AssertionError("the last attempt returns or raises")
+
+    def _note(self, error: StorageError, number: int) -> None:
+        if isinstance(error, Throttled):
+            self.flow.throttled(number)
+
+    def _put_again(self, put: Put, error: StorageError) -> ObjectStat | StorageError:
+        """What comes of an object after its first attempt has failed."""
+        if isinstance(error, StorageUnavailable):
+            raise error
+        if not _may_pass(error):
+            return error
+
+        def was_done() -> ObjectStat | None:
+            return self._as_written(put.key, len(put.data), put.options.metadata)
+
+        self._pause(1)
+        try:
+            return self._again(
+                lambda: self._client.put(put.key, put.data, put.options), was_done, before=1
+            )
+        except StorageUnavailable:
+            raise
+        except StorageError as last:
+            return last
 
     def _try(self, request: Callable[[], Result]) -> Result:
         with self.flow.request() as number:
@@ -218,6 +284,16 @@ class RetryingClient(ObjectClient):
                 return None
             raise
         return found if found.size == size and found.metadata == metadata else None
+
+
+def _until_refused(
+    wanted: Iterable[Asked], failed: Sequence[tuple[object, StorageError]]
+) -> Iterator[Asked]:
+    """What is wanted, until the store objects, or to too much of it."""
+    for each in wanted:
+        yield each
+        if len(failed) >= FAILURES_MAXIMUM or any(isinstance(e, Throttled) for _, e in failed):
+            return
 
 
 def _may_pass(error: StorageError) -> bool:

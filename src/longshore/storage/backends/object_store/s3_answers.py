@@ -25,6 +25,9 @@ METADATA_HEADER: Final = "x-amz-meta-"
 _ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _MD5_ETAG: Final = re.compile(r"[0-9a-f]{32}\Z")
 _ENCRYPTED: Final = "x-amz-server-side-encryption"
+_ENCRYPTED_BY_CUSTOMER: Final = frozenset(
+    {_ENCRYPTED + "-customer-algorithm", _ENCRYPTED + "-customer-key-md5"}
+)
 _SECOND: Final = 1_000_000_000
 
 _NEVER, _NOW, _LATER = RetryClass.NEVER, RetryClass.NOW, RetryClass.LATER
@@ -127,9 +130,8 @@ def stat_of_headers(key: str, headers: Mapping[str, str], size: int) -> ObjectSt
 
 def md5_of_etag(etag: str, headers: Mapping[str, str]) -> bytes:
     """The MD5 of the content, where the etag is that: not of uploads in parts, nor encrypted."""
-    encrypted = headers.get(_ENCRYPTED, "AES256") != "AES256" or any(
-        name.startswith(_ENCRYPTED + "-customer") for name in headers
-    )
+    encrypted = headers.get(_ENCRYPTED, "AES256") != "AES256"
+    encrypted = encrypted or not _ENCRYPTED_BY_CUSTOMER.isdisjoint(headers)
     return bytes.fromhex(etag) if _MD5_ETAG.match(etag) and not encrypted else b""
 
 

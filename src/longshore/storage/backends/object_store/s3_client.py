@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, cast
 from xml.etree import ElementTree as ET
 
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
@@ -11,14 +11,21 @@ from longshore.storage.backends.object_store import ranges
 from longshore.storage.backends.object_store.client import (
     PLAIN,
     Data,
+    Get,
     ObjectClient,
     ObjectStat,
     Page,
     Part,
+    Put,
     PutOptions,
     Upload,
 )
-from longshore.storage.backends.object_store.exchange import as_unavailable, base64_text
+from longshore.storage.backends.object_store.exchange import (
+    NO_PAIRS,
+    Asked,
+    as_unavailable,
+    base64_text,
+)
 from longshore.storage.backends.object_store.hashing import md5_of
 from longshore.storage.backends.object_store.profiles import Profile
 from longshore.storage.backends.object_store.refusals import mismatch, replaced
@@ -95,17 +102,37 @@ class S3Client(ObjectClient):
         return ranges.get_first(self, key, limit, self._asking(key), stat_of_headers)
 
     def put(self, key: str, data: Data, options: PutOptions = PLAIN) -> ObjectStat:
-        md5 = md5_of(data)
-        headers = self._new_headers(options.metadata) | checksum_headers(self._checksum, data)
-        headers["content-md5"] = base64_text(md5)
-        if options.only_if_absent:
-            headers["if-none-match"] = "*"
+        md5, headers = self._put_headers(data, options)
         answer, _ = self._create("PUT", key, "write", headers=headers, body=data)
-        etag = answer.get("etag", "").strip('"')
-        _confirm(answer, md5, headers, "write", key)
-        return ObjectStat(
-            key=key, size=len(data), modified_ns=0, etag=etag, md5=md5, metadata=options.metadata
-        )
+        return _written(key, len(data), options, answer, md5, headers)
+
+    def put_many(
+        self, puts: Iterable[Put], width: int
+    ) -> Iterator[tuple[Put, ObjectStat | StorageError]]:
+        def asked() -> Iterator[Asked]:
+            for put in puts:
+                md5, headers = self._put_headers(put.data, put.options)
+                yield Asked("PUT", "", headers, put.data, "write", put.key, (put, md5, headers))
+
+        for each, result in self._requests.volley(asked(), width):
+            put, md5, headers = cast("tuple[Put, bytes, Mapping[str, str]]", each.tag)
+            if isinstance(result, StorageError):
+                yield put, _refused_creation(result, "write", put.key, headers)
+            else:
+                yield put, _put_result(put, result.headers, md5, headers)
+
+    def get_many(
+        self, wanted: Iterable[Get], width: int
+    ) -> Iterator[tuple[Get, tuple[ObjectStat, Data] | StorageError]]:
+        asked = (Asked("GET", "", NO_PAIRS, b"", "read", each.key, each) for each in wanted)
+        for each, result in self._requests.volley(asked, width):
+            get = cast("Get", each.tag)
+            if isinstance(result, StorageError):
+                yield get, result
+                continue
+            stat = stat_of_headers(get.key, result.headers, len(result.body))
+            is_whole = not stat.md5 or md5_of(result.body) == stat.md5
+            yield get, (stat, result.body) if is_whole else mismatch("read", get.key)
 
     def copy(
         self,
@@ -255,14 +282,22 @@ class S3Client(ObjectClient):
                 method, key, deed, query=query or {}, headers=headers, body=body
             )
         except StorageError as error:
-            if error.kind is not ErrorKind.STALE or "if-none-match" not in headers:
+            refused = _refused_creation(error, deed, key, headers)
+            if refused is error:
                 raise
-            raise StorageError(
-                ErrorKind.EXISTS, RetryClass.NEVER, deed, key.encode(), "it exists"
-            ) from error
+            raise refused from error
 
     def _asking(self, key: str) -> ranges.Ask:
         return lambda headers: self._requests.send("GET", key, "read", headers=headers)
+
+    def _put_headers(self, data: Data, options: PutOptions) -> tuple[bytes, Mapping[str, str]]:
+        """The MD5 of the content, and everything that is said of a new object."""
+        md5 = md5_of(data)
+        headers = self._new_headers(options.metadata) | checksum_headers(self._checksum, data)
+        headers["content-md5"] = base64_text(md5)
+        if options.only_if_absent:
+            headers["if-none-match"] = "*"
+        return md5, headers
 
     def _new_headers(self, metadata: Mapping[str, str]) -> dict[str, str]:
         named = {METADATA_HEADER + name: value for name, value in metadata.items()}
@@ -308,6 +343,40 @@ class S3Client(ObjectClient):
 def _stat(requests: Requests, key: str) -> ObjectStat:
     headers, _ = requests.read("HEAD", key, "look at")
     return stat_of_headers(key, headers, int(headers.get("content-length", "0")))
+
+
+def _refused_creation(
+    error: StorageError, deed: str, key: str, headers: Mapping[str, str]
+) -> StorageError:
+    """The error of a request that makes an object."""
+    if error.kind is not ErrorKind.STALE or "if-none-match" not in headers:
+        return error
+    return StorageError(ErrorKind.EXISTS, RetryClass.NEVER, deed, key.encode(), "it exists")
+
+
+def _put_result(
+    put: Put, answer: Mapping[str, str], md5: bytes, sent: Mapping[str, str]
+) -> ObjectStat | StorageError:
+    try:
+        return _written(put.key, len(put.data), put.options, answer, md5, sent)
+    except StorageError as error:
+        return error
+
+
+def _written(
+    key: str,
+    size: int,
+    options: PutOptions,
+    answer: Mapping[str, str],
+    md5: bytes,
+    sent: Mapping[str, str],
+) -> ObjectStat:
+    """The object that the store says it has got. Raises kind `checksum_mismatch`."""
+    _confirm(answer, md5, sent, "write", key)
+    etag = answer.get("etag", "").strip('"')
+    return ObjectStat(
+        key=key, size=size, modified_ns=0, etag=etag, md5=md5, metadata=options.metadata
+    )
 
 
 def _if_unchanged(source: ObjectStat) -> dict[str, str]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from longshore.domain.errors import StorageError
 from longshore.storage.backends.object_store.client import Data
-from longshore.storage.backends.object_store.exchange import NO_PAIRS, Exchange, base64_text
+from longshore.storage.backends.object_store.exchange import (
+    NO_PAIRS,
+    Asked,
+    Exchange,
+    base64_text,
+)
 from longshore.storage.backends.object_store.http import Answer, Place, host_text
 from longshore.storage.backends.object_store.s3_answers import refusal
 from longshore.storage.backends.object_store.signing import (
@@ -20,6 +25,7 @@ from longshore.storage.backends.object_store.signing import (
     path_text,
     query_text,
 )
+from longshore.storage.backends.object_store.volley import Reply
 
 
 class Requests:
@@ -95,6 +101,16 @@ class Requests:
         """Headers and body of the answer, both whole."""
         target, signed = self._signed(method, key, query, headers, body)
         return self._exchange.read(method, target, signed, body, deed, key)
+
+    def volley(
+        self, asked: Iterable[Asked], width: int
+    ) -> Iterator[tuple[Asked, Reply | StorageError]]:
+        """As `Exchange.volley`, of requests that still want to be signed. No target is needed."""
+        return self._exchange.volley(map(self._signed_one, asked), width)
+
+    def _signed_one(self, asked: Asked) -> Asked:
+        target, signed = self._signed(asked.method, asked.key, NO_PAIRS, asked.headers, asked.body)
+        return Asked(asked.method, target, signed, asked.body, asked.deed, asked.key, asked.tag)
 
     def _signed(
         self,

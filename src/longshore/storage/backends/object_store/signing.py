@@ -6,12 +6,14 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
 import msgspec
 
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
+STAMPS_KEPT: Final = 4  # of the last seconds: many requests are signed within one
 EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
 
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
@@ -50,30 +52,23 @@ class Signer:
 
         Names of headers have to be lower case, and `host` among them. `now` is in UTC.
         """
-        stamp = now.strftime("%Y%m%dT%H%M%SZ")
+        stamp = _stamp(now.replace(microsecond=0))
         day = stamp[: len("20260102")]
         signed = {**headers, "x-amz-date": stamp, "x-amz-content-sha256": payload_sha256}
         if self._credentials.token:
             signed["x-amz-security-token"] = self._credentials.token
-        names = sorted(name for name in signed if name not in _UNSIGNED_HEADERS)
-        canonical = "\n".join(
-            (
-                method,
-                path,
-                query_text(query),
-                *(f"{name}:{' '.join(signed[name].split())}" for name in names),
-                "",
-                ";".join(names),
-                payload_sha256,
-            )
-        )
+        names = sorted(signed.keys() - _UNSIGNED_HEADERS)
+        named = "".join([f"{name}:{_trimmed(signed[name])}\n" for name in names])
+        listed = ";".join(names)
+        query_part = query_text(query) if query else ""
+        canonical = f"{method}\n{path}\n{query_part}\n{named}\n{listed}\n{payload_sha256}"
         scope = f"{day}/{self._region}/s3/aws4_request"
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}"
         signature = hmac.digest(self._signing_key(day), text.encode(), "sha256").hex()
         signed["authorization"] = (
             f"{_ALGORITHM} Credential={self._credentials.access_key}/{scope}, "
-            f"SignedHeaders={';'.join(names)}, Signature={signature}"
+            f"SignedHeaders={listed}, Signature={signature}"
         )
         return signed
 
@@ -86,6 +81,16 @@ class Signer:
             key = hmac.digest(key, word.encode(), "sha256")
         self._key = (day, key)
         return key
+
+
+@lru_cache(maxsize=STAMPS_KEPT)
+def _stamp(now: datetime) -> str:
+    return now.strftime("%Y%m%dT%H%M%SZ")
+
+
+def _trimmed(value: str) -> str:
+    """The value with one space wherever there are several, and none at its ends."""
+    return " ".join(value.split()) if " " in value or "\t" in value else value
 
 
 def path_text(path: str) -> str:

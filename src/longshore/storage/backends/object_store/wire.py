@@ -19,7 +19,7 @@ RECEIVE_BYTES: Final = 64 * 1024  # asked for at once while the head is not comp
 TOGETHER_BYTES: Final = 256 * 1024
 """A body up to this size is sent with its head: copying it costs less than a second packet."""
 
-_END_OF_HEAD: Final = b"\r\n\r\n"
+END_OF_HEAD: Final = b"\r\n\r\n"
 _BODILESS: Final = frozenset({204, 304})
 
 
@@ -47,6 +47,15 @@ class Wire:
         self._is_chunked = False
         self._until_close = False
 
+    @property
+    def socket(self) -> socket.socket:
+        """For whoever sends and receives on it by other means meanwhile."""
+        return self._socket
+
+    def push_back(self, data: bytes) -> None:
+        """What was received by other means, and belongs to the next answer."""
+        self._received += data
+
     def close(self) -> None:
         self._socket.close()
 
@@ -68,7 +77,7 @@ class Wire:
     def receive_head(self, method: str) -> Head:
         """The head of the answer to a request of the method. Raises Garbled, OSError."""
         while True:
-            head = _parsed(self._head())
+            head = parse_head(self._head())
             if head.status >= 200:
                 break
         self._begin_body(method, head)
@@ -95,21 +104,21 @@ class Wire:
             self._line()  # the end of the chunk
         return count
 
+    def read(self) -> bytes:
+        """The whole body. Raises Garbled, OSError."""
+        pieces = []
+        buffer = memoryview(bytearray(RECEIVE_BYTES))
+        while count := self.read_into(buffer):
+            pieces.append(bytes(buffer[:count]))
+        return b"".join(pieces)
+
     # Inside
 
     def _begin_body(self, method: str, head: Head) -> None:
-        headers = head.headers
-        self._left, self._is_chunked, self._until_close = 0, False, False
-        if method == "HEAD" or head.status in _BODILESS:
-            return
-        if "chunked" in headers.get("transfer-encoding", "").lower():
-            self._is_chunked = True
-        elif "content-length" in headers:
-            if not headers["content-length"].isdigit():
-                raise Garbled("the length of the body is no number")
-            self._left = int(headers["content-length"])
-        else:
-            self._until_close = True
+        length = length_of(method, head)
+        self._left = length or 0
+        self._is_chunked = length is None and _is_chunked(head)
+        self._until_close = length is None and not self._is_chunked
 
     def _next_chunk(self) -> None:
         size = self._line().partition(b";")[0].strip()
@@ -134,7 +143,7 @@ class Wire:
         return count
 
     def _head(self) -> bytes:
-        return self._until(_END_OF_HEAD)
+        return self._until(END_OF_HEAD)
 
     def _line(self) -> bytes:
         return self._until(b"\r\n")
@@ -155,7 +164,24 @@ class Wire:
         return found
 
 
-def _parsed(head: bytes) -> Head:
+def length_of(method: str, head: Head) -> int | None:
+    """The bytes of the body of an answer; None where only reading it tells. Raises Garbled."""
+    if method == "HEAD" or head.status in _BODILESS:
+        return 0
+    length = head.headers.get("content-length")
+    if length is None or _is_chunked(head):
+        return None
+    if not length.isdigit():
+        raise Garbled("the length of the body is no number")
+    return int(length)
+
+
+def _is_chunked(head: Head) -> bool:
+    return "chunked" in head.headers.get("transfer-encoding", "").lower()
+
+
+def parse_head(head: bytes) -> Head:
+    """The head of an answer, without the empty line. Raises Garbled."""
     first, *lines = head.decode("latin-1").split("\r\n")
     version, _, rest = first.partition(" ")
     status = rest[:3]
@@ -167,7 +193,7 @@ def _parsed(head: bytes) -> Head:
         if not colon:
             raise Garbled("a header has no name")
         name, value = name.strip().lower(), value.strip()
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        headers[name] = value if name not in headers else f"{headers[name]}, {value}"
     connection = headers.get("connection", "").lower()
     is_last = "close" in connection or (version == "HTTP/1.0" and "keep-alive" not in connection)
     return Head(int(status), headers, is_last)

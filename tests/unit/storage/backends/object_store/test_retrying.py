@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
@@ -11,15 +11,18 @@ from longshore.domain.errors import ErrorKind, RetryClass, StorageError, Storage
 from longshore.storage.backends.object_store.client import (
     PLAIN,
     Data,
+    Get,
     ObjectStat,
     Page,
     Part,
+    Put,
     PutOptions,
     Throttled,
     Upload,
 )
 from longshore.storage.backends.object_store.retrying import (
     ATTEMPTS_MAXIMUM,
+    FAILURES_MAXIMUM,
     PAUSE_SECONDS_MAXIMUM,
     RetryingClient,
 )
@@ -37,6 +40,13 @@ class Faulty(MemoryClient):
         super().__init__(page_keys=2)
         self.before: list[StorageError] = []
         self.after: list[StorageError] = []
+        self.widths: list[int] = []
+
+    def put_many(
+        self, puts: Iterable[Put], width: int
+    ) -> Iterator[tuple[Put, ObjectStat | StorageError]]:
+        self.widths.append(width)
+        return super().put_many(puts, width)
 
     def put(self, key: str, data: Data, options: PutOptions = PLAIN) -> ObjectStat:
         return self._faulty(lambda: super(Faulty, self).put(key, data, options))
@@ -154,3 +164,75 @@ def test_a_listing_that_breaks_goes_on_where_it_was(client: RetryingClient, faul
     pages = list(client.pages(delimiter="/"))
     assert [stat.key for page in pages for stat in page.objects] == ["a", "c", "e"]
     assert [prefix for page in pages for prefix in page.prefixes] == ["b/", "d/"]
+
+
+def puts(count: int, options: PutOptions = PLAIN) -> list[Put]:
+    return [Put(f"key{number}", b"%d" % number, options, number) for number in range(count)]
+
+
+def test_a_volley_goes_on_after_what_may_pass(
+    client: RetryingClient, faulty: Faulty, pauses: list[float]
+) -> None:
+    faulty.before = [BROKEN, BROKEN]
+    results = list(client.put_many(puts(10)))
+    assert all(isinstance(result, ObjectStat) for _, result in results)
+    assert sorted(faulty.kept) == [f"key{number}" for number in range(10)]
+    assert len(pauses) == 2
+    assert [put.tag for put, _ in results] == [*range(2, 10), 0, 1]
+
+
+def test_a_new_object_of_a_volley_whose_answer_got_lost_is_ours(
+    client: RetryingClient, faulty: Faulty
+) -> None:
+    options = PutOptions(metadata={"mode": "100644"}, only_if_absent=True)
+    faulty.after = [BROKEN]
+    results = [result for _, result in client.put_many(puts(2, options))]
+    assert all(isinstance(result, ObjectStat) for result in results)
+    faulty.after = [BROKEN]
+    others = [Put("key0", b"others", options, 0)]
+    ((_, result),) = client.put_many(others)
+    assert isinstance(result, StorageError)
+    assert result.kind is ErrorKind.EXISTS
+
+
+def test_too_many_failures_end_a_volley(client: RetryingClient, faulty: Faulty) -> None:
+    faulty.before = [DENIED] * 100
+    results = list(client.put_many(puts(50)))
+    assert [result for _, result in results] == [DENIED] * FAILURES_MAXIMUM
+
+
+def test_an_objection_ends_a_volley_and_halves_the_next(
+    client: RetryingClient, faulty: Faulty
+) -> None:
+    before = client.flow.allowed
+    faulty.before = [Throttled("write", b"key", "slow down")]
+    assert len(list(client.put_many(puts(50)))) == 1
+    assert client.flow.allowed == before // 2
+    faulty.widths.clear()
+    assert len(list(client.put_many(puts(3)))) == 3
+    assert faulty.widths == [before // 2]
+
+
+def test_a_lost_store_ends_a_volley(client: RetryingClient, faulty: Faulty) -> None:
+    faulty.before = [GONE]
+    with pytest.raises(StorageUnavailable):
+        list(client.put_many(puts(1)))
+
+
+def test_a_volley_leaves_no_room_taken(client: RetryingClient, faulty: Faulty) -> None:
+    everything = client.put_many(puts(10))
+    next(everything)
+    everything.close()  # type: ignore[attr-defined]
+    assert client.put("alone", b"x").size == 1
+    assert len(list(client.get_many([Get("alone", 0)]))) == 1
+
+
+def test_what_cannot_be_read_in_a_volley_is_not_tried_again(
+    client: RetryingClient, faulty: Faulty, pauses: list[float]
+) -> None:
+    faulty.kept.clear()
+    ((get, result),) = client.get_many([Get("nothing", "tag")])
+    assert get.tag == "tag"
+    assert isinstance(result, StorageError)
+    assert result.kind is ErrorKind.NOT_FOUND
+    assert pauses == []
