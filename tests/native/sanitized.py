@@ -77,6 +77,7 @@ def run() -> int:
                 "test_listing.py",
                 "test_comparing.py",
                 "test_staging.py",
+                "test_contents.py",
                 "test_fuzz.py",
                 "test_md5.py",
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-REVISION = 5
+REVISION = 6
 """Of the functions of `_loops`; one that was built from other sources is not used."""
 
 if TYPE_CHECKING:

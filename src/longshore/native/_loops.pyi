@@ -39,6 +39,18 @@ def publish(
     descriptors: Sequence[int],
     /,
 ) -> int: ...
+def read(
+    folder: int, names: Sequence[bytes], size_maximum: int, /
+) -> list[tuple[Entry, bytes, bytes]]: ...
+def write(
+    folder: int,
+    contents: Sequence[bytes],
+    temporary_names: Sequence[bytes],
+    details: Sequence[tuple[int, int, int, int, int]],
+    flags: int,
+    unnamed_below: int,
+    /,
+) -> tuple[list[tuple[bytes, int]], list[int]]: ...
 def compare(
     source: Listing,
     source_folder: int,

@@ -20,7 +20,7 @@
 #define DIGEST_BYTES 16
 #define MD5_LANES 4         /* contents that are hashed at once */
 #define BLOCK_BYTES 512         /* the unit of st_blocks, whatever the file system's own are */
-#define REVISION 5              /* as in __init__.py */
+#define REVISION 6              /* as in __init__.py */
 #define NAMED (-1)              /* instead of a descriptor: the file has its temporary name */
 
 enum { VERIFY = 1, FROM_MEDIUM = 2, KEEP_TIMES = 4 }; /* what staging is asked to do */
@@ -100,6 +100,8 @@ extern PyType_Spec listing_spec;
 PyObject *read_names(PyObject *module, PyObject *arguments);
 PyObject *stage_files(PyObject *module, PyObject *arguments);
 PyObject *publish_files(PyObject *module, PyObject *arguments);
+PyObject *read_files(PyObject *module, PyObject *arguments);
+PyObject *write_files(PyObject *module, PyObject *arguments);
 PyObject *compare_folders(PyObject *module, PyObject *arguments);
 PyObject *md5_together(PyObject *module, PyObject *arguments);
 

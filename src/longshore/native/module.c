@@ -66,6 +66,13 @@ static PyMethodDef module_methods[] = {
      "the time is up."},
     {"publish", publish_files, METH_VARARGS,
      "publish(folder, temporary_names, names, replace): how many of the first could be renamed."},
+    {"read", read_files, METH_VARARGS,
+     "read(folder, names, size_maximum): the first files, as (entry, content, XXH3-128). The next\n"
+     "one may be for somebody else; it is if it is the first of a call."},
+    {"write", write_files, METH_VARARGS,
+     "write(folder, contents, temporary_names, details, flags, unnamed_below): the first files that\n"
+     "could be staged, as ([(XXH3-128, lost)], descriptors). Details are mode, uid, gid, mtime_ns\n"
+     "and atime_ns. The next one is for somebody else."},
     {"compare", compare_folders, METH_VARARGS,
      "compare(source, source_folder, target, target_folder, count, resolution): the next count\n"
      "names of a listing beside another: (files that are the same in both, their bytes, the first\n"

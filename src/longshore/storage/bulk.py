@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from longshore.domain.entry import Entry
 from longshore.storage.handler import StagedFile
+from longshore.storage.small_files import SmallFile
 
 
 class BulkOrder(NamedTuple):
@@ -31,20 +32,11 @@ BulkStaged = tuple[Entry, bytes, int]
 XXH3-128, and what the destination does not keep of it, for `lost_fields`; 0 = nothing."""
 
 
-class BulkCopier(ABC):
-    """From one opened folder to another; both have to stay open."""
+class BulkPublisher(ABC):
+    """Publishes what was staged in one folder, which has to stay open."""
 
     files_maximum: int
     """In one call."""
-
-    @abstractmethod
-    def stage(
-        self, names: Sequence[bytes], temporary_names: Sequence[bytes], order: BulkOrder
-    ) -> list[BulkStaged]:
-        """Stage files in this order; at least the first is tried. Returns those that are staged.
-
-        The file behind them is the caller's, unless the time is up; nothing of it is left over.
-        """
 
     @abstractmethod
     def lost_fields(self, lost: int) -> tuple[str, ...]:
@@ -70,6 +62,29 @@ class BulkCopier(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of what is staged and not published; it need not be there any longer."""
+
+
+class BulkCopier(BulkPublisher):
+    """From one opened folder to another; both have to stay open."""
+
+    @abstractmethod
+    def stage(
+        self, names: Sequence[bytes], temporary_names: Sequence[bytes], order: BulkOrder
+    ) -> list[BulkStaged]:
+        """Stage files in this order; at least the first is tried. Returns those that are staged.
+
+        The file behind them is the caller's, unless the time is up; nothing of it is left over.
+        """
+
+
+class BulkWriter(BulkPublisher):
+    """From memory to an opened folder."""
+
+    @abstractmethod
+    def write(
+        self, files: Sequence[SmallFile], temporary_names: Sequence[bytes], order: BulkOrder
+    ) -> list[BulkStaged]:
+        """Stage files with this content in this order; as `BulkCopier.stage`."""
 
 
 class Compared(NamedTuple):

@@ -31,7 +31,8 @@ from longshore.domain.errors import ErrorKind, RetryClass, StorageError
 from longshore.domain.storage import Capabilities, StorageReference
 
 if TYPE_CHECKING:
-    from longshore.storage.bulk import BulkCopier, FolderComparer
+    from longshore.storage.bulk import BulkCopier, BulkWriter, FolderComparer
+    from longshore.storage.small_files import SmallFile, SmallFiles
 
 TEMPORARY_PREFIX = b".longshore-"
 """Names that begin so are staged files of a run: no listing shows them and no task moves them."""
@@ -285,6 +286,20 @@ class Folder(_Closing):
         """
         return None
 
+    def bulk_writer(self) -> BulkWriter | None:
+        """What writes many small files to this folder at once, if anything does.
+
+        Wrappers offer none, as with `bulk_copier`.
+        """
+        return None
+
+    def read_small(self, names: Sequence[bytes], bytes_maximum: int) -> list[SmallFile]:
+        """The first of these files, each whole. The one behind them is for the ordinary way.
+
+        For files that are usual, of so many bytes at most. Wrappers read none.
+        """
+        return []
+
     def comparer(self, other: Folder, *, after: bytes, resolution: int) -> FolderComparer | None:
         """What lists this folder beside the other one, names greater than `after`, at once.
 
@@ -338,6 +353,13 @@ class StorageHandler(_Closing):
     @abstractmethod
     def make_durable(self) -> None:
         """Everything written and published so far survives a power loss once this returns."""
+
+    def small_files(self) -> SmallFiles | None:
+        """What reads and writes whole small files of several folders at once, if anything does.
+
+        Wrappers offer none: what stands between caller and storage must see every file.
+        """
+        return None
 
     def share_of(self, path: bytes) -> int:
         """Which of several storages behind this one has the path; 0 where there is only one."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from longshore.domain import paths
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError
-from longshore.storage.backends import posix_attributes, posix_listing
-from longshore.storage.backends.posix_bulk import PosixBulkCopier
+from longshore.storage.backends import posix_attributes, posix_bulk, posix_listing
 from longshore.storage.backends.posix_compare import PosixFolderComparer
 from longshore.storage.backends.posix_files import (
     PosixSourceFile,
@@ -40,7 +39,8 @@ from longshore.storage.handler import (
 if TYPE_CHECKING:
     from longshore.native import loops
     from longshore.storage.backends.posix import PosixStorage
-    from longshore.storage.bulk import BulkCopier, FolderComparer
+    from longshore.storage.bulk import BulkCopier, BulkWriter, FolderComparer
+    from longshore.storage.small_files import SmallFile
 
 # A named pipe without a writer must not hold the mover up, a terminal must not take it over.
 _READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -104,7 +104,18 @@ class PosixFolder(Folder):
         if not (isinstance(target, PosixFolder) and self._may_copy_natively(target)):
             return None
         target.note_change()
-        return PosixBulkCopier(self, target)
+        return posix_bulk.PosixBulkCopier(self, target)
+
+    def bulk_writer(self) -> BulkWriter | None:
+        if not self._storage.copies_natively or self.hands_down_access_lists():
+            return None
+        self.note_change()
+        return posix_bulk.PosixBulkWriter(self)
+
+    def read_small(self, names: Sequence[bytes], bytes_maximum: int) -> list[SmallFile]:
+        if not self._storage.copies_natively:
+            return []
+        return posix_bulk.read_small(self, names, bytes_maximum)
 
     def comparer(self, other: Folder, *, after: bytes, resolution: int) -> FolderComparer | None:
         if not (isinstance(other, PosixFolder) and self._storage.copies_natively):
