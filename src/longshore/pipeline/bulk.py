@@ -5,7 +5,7 @@ What is not usual is for `transfer` and `publish`, which say what has to come of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
@@ -20,8 +20,15 @@ from longshore.pipeline.messages import CopyGroup, CopyMode, PlannedFile
 from longshore.pipeline.published import OUTCOMES
 from longshore.pipeline.toolbox import Toolbox
 from longshore.pipeline.transfer import Again, Finished, Staged
-from longshore.storage.bulk import BulkCopier, BulkOrder, BulkStaged
+from longshore.storage.bulk import (
+    BulkCopier,
+    BulkOrder,
+    BulkPublisher,
+    BulkStaged,
+    BulkWriter,
+)
 from longshore.storage.handler import Folder
+from longshore.storage.small_files import SmallFile
 
 _FAULT_POINTS = ("mover.file", "mover.staged", "mover.published")
 """Reached between the files of a folder: somebody who watches them gets one file at a time."""
@@ -29,15 +36,33 @@ _FAULT_POINTS = ("mover.file", "mover.staged", "mover.published")
 
 def open_bulk(
     group: CopyGroup, source: Folder, target: Folder, toolbox: Toolbox
-) -> BulkStage | None:
+) -> CopiedStage | None:
     """The way to stage many files at once; None where each has to be staged by itself.
 
     Only for batches that nobody has begun before: nothing is looked for at the destination.
     """
-    if toolbox.plan.checksum is not ChecksumKind.NONE or faults.are_watched(_FAULT_POINTS):
+    if not takes_many(toolbox):
         return None
     copier = source.bulk_copier(target)
-    return None if copier is None else BulkStage(group, target, copier, toolbox)
+    return None if copier is None else CopiedStage(group, target, copier, toolbox)
+
+
+def takes_many(toolbox: Toolbox) -> bool:
+    """Whether files may be taken many at a time, and nobody needs to see each."""
+    return toolbox.plan.checksum is ChecksumKind.NONE and not faults.are_watched(_FAULT_POINTS)
+
+
+def order_of(files: Sequence[PlannedFile], toolbox: Toolbox) -> BulkOrder:
+    """How these files are to be staged."""
+    plan = toolbox.plan
+    return BulkOrder(
+        verify=plan.verify,
+        from_medium=plan.verify_from_medium,
+        keep_times=not plan.reset_file_date,
+        size_maximum=SEGMENT_BYTES,
+        seconds=toolbox.deadline - toolbox.monotonic(),
+        all_new=all(planned.mode is CopyMode.NEW for planned in files),
+    )
 
 
 @dataclass(slots=True, eq=False)
@@ -46,7 +71,7 @@ class BulkStage:
 
     group: CopyGroup
     target: Folder
-    copier: BulkCopier
+    publisher: BulkPublisher
     toolbox: Toolbox
     files: list[PlannedFile] = field(default_factory=list)
     temporaries: list[bytes] = field(default_factory=list)
@@ -54,40 +79,14 @@ class BulkStage:
     others: dict[int, Finished | Again] = field(default_factory=dict)
     """What became of the files that were published by the ordinary way, by their index."""
 
-    # ------------------------------------------------------------------ staging
-
-    def stage(self, first: int) -> int:
-        """Stage files from this place of the group on; where the first is that was not staged.
-
-        It is for the ordinary way, unless the time is up.
-        """
-        while files := self._usual_from(first):
-            temporaries = self.toolbox.temporary_names(self.group, files)
-            names = [planned.entry.name for planned in files]
-            staged = self.copier.stage(names, temporaries, self._order(files))
-            count = len(staged)
-            self.files += files[:count]
-            self.temporaries += temporaries[:count]
-            self.staged += staged
-            first += count
-            if count < len(files) or self.toolbox.time_is_up():
-                break
-        return first
-
-    def _usual_from(self, first: int) -> list[PlannedFile]:
-        wanted = islice(self.group.files, first, first + self.copier.files_maximum)
-        return list(takewhile(_is_usual, wanted))
-
-    def _order(self, files: list[PlannedFile]) -> BulkOrder:
-        plan, toolbox = self.toolbox.plan, self.toolbox
-        return BulkOrder(
-            verify=plan.verify,
-            from_medium=plan.verify_from_medium,
-            keep_times=not plan.reset_file_date,
-            size_maximum=SEGMENT_BYTES,
-            seconds=toolbox.deadline - toolbox.monotonic(),
-            all_new=all(planned.mode is CopyMode.NEW for planned in files),
-        )
+    def add(
+        self, files: Sequence[PlannedFile], temporaries: list[bytes], staged: list[BulkStaged]
+    ) -> None:
+        """Take in the first of the files, as many as are staged."""
+        count = len(staged)
+        self.files += files[:count]
+        self.temporaries += temporaries[:count]
+        self.staged += staged
 
     # ------------------------------------------------------------------ publishing
 
@@ -95,11 +94,11 @@ class BulkStage:
         """Publish all files; those that cannot be published here by the ordinary way."""
         first = 0
         while first < len(self.files):
-            wanted = slice(first, first + self.copier.files_maximum)
+            wanted = slice(first, first + self.publisher.files_maximum)
             files = self.files[wanted]
             names = [planned.target_name for planned in files]
             replace = [planned.mode is CopyMode.OVERWRITE for planned in files]
-            count = self.copier.publish(self.temporaries[wanted], names, replace)
+            count = self.publisher.publish(self.temporaries[wanted], names, replace)
             first += count
             if count < len(files):
                 self.others[first] = publish_one(self._staged(first))
@@ -145,11 +144,11 @@ class BulkStage:
 
     def abort(self) -> None:
         """Remove all files that are not published."""
-        self.copier.discard(self.temporaries)
+        self.publisher.discard(self.temporaries)
 
     def close(self) -> None:
         """Let go of what is not published."""
-        self.copier.close()
+        self.publisher.close()
 
     def _staged(self, index: int) -> Staged:
         entry, xxh3_128, lost = self.staged[index]
@@ -159,7 +158,7 @@ class BulkStage:
             planned=planned,
             mode=planned.mode,
             target=self.target,
-            file=self.copier.staged_file(self.temporaries[index]),
+            file=self.publisher.staged_file(self.temporaries[index]),
             written=Written(
                 entry=entry,
                 xxh3_128=xxh3_128,
@@ -171,11 +170,55 @@ class BulkStage:
 
     def _lost(self, entry: Entry, lost: int) -> bytes:
         """What the destination did not keep, for the catalogue; warns of it."""
-        fields = self.copier.lost_fields(lost)
+        fields = self.publisher.lost_fields(lost)
         return note_lost(fields, metadata_of(entry, None), self.toolbox)
 
 
-def _is_usual(planned: PlannedFile) -> bool:
+@dataclass(slots=True, eq=False)
+class CopiedStage(BulkStage):
+    """Files that are copied from the folder of the source."""
+
+    publisher: BulkCopier
+
+    def stage(self, first: int) -> int:
+        """Stage files from this place of the group on; where the first is that was not staged.
+
+        It is for the ordinary way, unless the time is up.
+        """
+        while files := self._usual_from(first):
+            temporaries = self.toolbox.temporary_names(self.group, files)
+            names = [planned.entry.name for planned in files]
+            staged = self.publisher.stage(names, temporaries, order_of(files, self.toolbox))
+            self.add(files, temporaries, staged)
+            first += len(staged)
+            if len(staged) < len(files) or self.toolbox.time_is_up():
+                break
+        return first
+
+    def _usual_from(self, first: int) -> list[PlannedFile]:
+        wanted = islice(self.group.files, first, first + self.publisher.files_maximum)
+        return list(takewhile(is_usual, wanted))
+
+
+@dataclass(slots=True, eq=False)
+class WrittenStage(BulkStage):
+    """Files whose content has come from a store."""
+
+    publisher: BulkWriter
+
+    def write(self, files: Sequence[tuple[PlannedFile, SmallFile]]) -> None:
+        """Stage files; one that cannot be staged is left out."""
+        while files:
+            planned = [each for each, _ in files]
+            temporaries = self.toolbox.temporary_names(self.group, planned)
+            contents = [small for _, small in files]
+            staged = self.publisher.write(contents, temporaries, order_of(planned, self.toolbox))
+            self.add(planned, temporaries, staged)
+            files = files[len(staged) + 1 :]
+
+
+def is_usual(planned: PlannedFile) -> bool:
+    """Whether the file is one of those that may be taken many at a time."""
     entry = planned.entry
     return (
         entry.links == 1

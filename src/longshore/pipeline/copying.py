@@ -29,7 +29,7 @@ from longshore.domain.outcome import WRITTEN, Outcome
 from longshore.domain.record import Record
 from longshore.domain.task import WorkflowAction
 from longshore.pipeline import big, falling_back, transfer
-from longshore.pipeline.bulk import BulkStage, open_bulk
+from longshore.pipeline.bulk import BulkStage, CopiedStage, open_bulk
 from longshore.pipeline.comparing import copied_whole
 from longshore.pipeline.concurrent import Published, Result, Together, operations_at_once
 from longshore.pipeline.messages import (
@@ -42,6 +42,7 @@ from longshore.pipeline.messages import (
 )
 from longshore.pipeline.packing import pack_groups
 from longshore.pipeline.publish import publish_or_again
+from longshore.pipeline.small import into_store, out_of_store
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
 from longshore.pipeline.transfer import Again, Finished, Staged
 from longshore.storage.handler import Folder
@@ -165,10 +166,27 @@ class _Slice:
         for begin in range(0, len(groups), FOLDERS_OPEN_MAXIMUM):
             if self._is_over():
                 return
-            for each in together.results(groups[begin : begin + FOLDERS_OPEN_MAXIMUM]):
+            some = groups[begin : begin + FOLDERS_OPEN_MAXIMUM]
+            for each in together.results(self._without_small(some, width)):
                 self._take(*each)
             self._publish()
             self._close()
+
+    def _without_small(self, groups: list[CopyGroup], width: int) -> list[CopyGroup]:
+        """Copy the small files that a store takes many at once of; all the others."""
+        if not self.fresh:
+            return groups
+        settled: set[int] = set()
+        for group, planned, finished in into_store(groups, width, self.toolbox, self.opened):
+            self.bytes_copied += finished.entry.size
+            self._record(group, planned, finished)
+            settled.add(planned.place)
+        known = len(self.bulks)
+        out_of_store(groups, width, self.toolbox, self.opened, self.bulks)
+        for bulk in self.bulks[known:]:
+            self.bytes_copied += sum(entry.size for entry, _, _ in bulk.staged)
+            settled |= {planned.place for planned in bulk.files}
+        return _without(settled, groups) if settled else groups
 
     def _take(self, group: CopyGroup, planned: PlannedFile, result: Result) -> None:
         """Take note of what became of a file; what is only staged waits for the others."""
@@ -185,7 +203,7 @@ class _Slice:
         else:
             self._fail(group, planned, result.failure, again=True)
 
-    def _stage_many(self, bulk: BulkStage, place: int) -> int:
+    def _stage_many(self, bulk: CopiedStage, place: int) -> int:
         """Stage files from this place on, as far as they are usual; where the others begin."""
         known = len(bulk.staged)
         place = bulk.stage(place)
@@ -316,6 +334,15 @@ class _Slice:
         if planned.place not in self.retried:
             return planned
         return msgspec.structs.replace(planned, attempts=planned.attempts + 1)
+
+
+def _without(places: set[int], groups: list[CopyGroup]) -> list[CopyGroup]:
+    """The groups with what is left of their files."""
+    left = (
+        msgspec.structs.replace(group, files=[f for f in group.files if f.place not in places])
+        for group in groups
+    )
+    return [group for group in left if group.files]
 
 
 def pause_seconds(attempts: int, toolbox: Toolbox) -> float:

@@ -30,10 +30,11 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "source"
 
 
-@pytest.fixture
-def client() -> MemoryClient:
+@pytest.fixture(params=[False, True], ids=["one by one", "volleys"])
+def client(request: pytest.FixtureRequest) -> MemoryClient:
     """A store that cannot refuse to replace."""
-    return MemoryClient(abilities=Abilities(conditional_create=False))
+    abilities = Abilities(conditional_create=False, volleys=request.param)
+    return MemoryClient(abilities=abilities)
 
 
 def into(client: MemoryClient, source: Path, conflict: ConflictResolution) -> Driver:

@@ -50,7 +50,7 @@ class ObjectFolder(Folder):
         self.path = path
         self._store = store
         self._key = folder_key
-        self._publishing = Publishing(store, folder_key, path)
+        self.publishing = Publishing(store, folder_key, path)
 
     def close(self) -> None:
         return
@@ -112,13 +112,13 @@ class ObjectFolder(Folder):
         if size > self._store.abilities.object_bytes_maximum:
             cause = f"no object has more than {self._store.abilities.object_bytes_maximum} bytes"
             raise self._refusal(ErrorKind.NO_SPACE, "stage", temporary_name, cause)
-        held = self._publishing.held(temporary_name) if resume else None
+        held = self.publishing.held(temporary_name) if resume else None
         if isinstance(held, StagedObject) and not isinstance(held, StagedLink):
             return held
-        self._publishing.drop(temporary_name)
+        self.publishing.drop(temporary_name)
         if size <= SMALL_BYTES and not token and self._store.hold(size):
-            staged: StagedFile = StagedObject(self._store, self._publishing, temporary_name, size)
-            self._publishing.hold(temporary_name, staged)
+            staged: StagedFile = StagedObject(self._store, self.publishing, temporary_name, size)
+            self.publishing.hold(temporary_name, staged)
             return staged
         return self._stage_upload(temporary_name, size, intent, token, resume=resume)
 
@@ -127,9 +127,9 @@ class ObjectFolder(Folder):
         if not target or b"\0" in target or len(target) > LINK_TARGET_BYTES_MAXIMUM:
             cause = "no target of a symbolic link"
             raise self._refusal(ErrorKind.NAME_INVALID, "stage", temporary_name, cause)
-        self._publishing.drop(temporary_name)
-        staged = StagedLink(self._store, self._publishing, temporary_name, target)
-        self._publishing.hold(temporary_name, staged)
+        self.publishing.drop(temporary_name)
+        staged = StagedLink(self._store, self.publishing, temporary_name, target)
+        self.publishing.hold(temporary_name, staged)
         return staged
 
     def stage_copy(self, temporary_name: bytes, source: Folder, entry: Entry) -> CopyInside | None:
@@ -139,10 +139,10 @@ class ObjectFolder(Folder):
         stat = source.object_of(entry.name)
         if stat is None or not may_copy(self._store, source.store, stat):
             return None
-        self._publishing.drop(temporary_name)
+        self.publishing.drop(temporary_name)
         bucket = source.store.settings.bucket
-        staged = StagedCopy(self._store, self._publishing, temporary_name, stat, bucket)
-        self._publishing.hold(temporary_name, staged)
+        staged = StagedCopy(self._store, self.publishing, temporary_name, stat, bucket)
+        self.publishing.hold(temporary_name, staged)
         found = source.store.file_entry(entry.name, stat)
         return CopyInside(
             staged, found, file_metadata.decode_attributes(stat.metadata or {}), stat.md5
@@ -162,7 +162,7 @@ class ObjectFolder(Folder):
 
     def staged_names(self) -> list[bytes]:
         stored = uploads.staged_names(self._store, self._key)
-        return sorted({*stored, *self._publishing.held_names()})
+        return sorted({*stored, *self.publishing.held_names()})
 
     # ------------------------------------------------------------------ changing
 
@@ -178,7 +178,7 @@ class ObjectFolder(Folder):
             return False
         self._check_there()
         self._store.make_marker(folder_key)
-        self._publishing.note_folder(folder_key)
+        self.publishing.note_folder(folder_key)
         return True
 
     def set_metadata(self, name: bytes, metadata: Metadata) -> tuple[str, ...]:
@@ -199,7 +199,7 @@ class ObjectFolder(Folder):
 
     def remove(self, name: bytes) -> None:
         check_name(name, "remove")
-        if self._publishing.drop(name):
+        if self.publishing.drop(name):
             return
         key = self._store.key(self._key, name, "remove")
         if name.startswith(TEMPORARY_PREFIX):
@@ -340,11 +340,11 @@ class ObjectFolder(Folder):
                     cause = "the upload is gone"
                     raise self._refusal(ErrorKind.STALE, "stage", name, cause) from error
             else:
-                return StagedUpload(store, self._publishing, name, begun, size, parts)
+                return StagedUpload(store, self.publishing, name, begun, size, parts)
         uploads.drop(store, staged_key)
         key = self._upload_key(intent, staged_key)
         begun = uploads.begin(store, key, staged_key, metadata, size)
-        return StagedUpload(store, self._publishing, name, begun, size, [])
+        return StagedUpload(store, self.publishing, name, begun, size, [])
 
     def _upload_key(self, intent: Intent | None, staged_key: str) -> str:
         """The final key, unless something stands there that the file may not replace."""

@@ -87,8 +87,13 @@ class FileMetadata(msgspec.Struct, frozen=True, kw_only=True):
         return _TYPES[kind] | stat.S_IMODE(self.mode)
 
 
+_NOTHING_SAID: Final = FileMetadata()
+
+
 def decode(metadata: Mapping[str, str]) -> FileMetadata:
     """What the metadata of an object says, whoever wrote it. Nonsense counts as not there."""
+    if not metadata:
+        return _NOTHING_SAID
     return FileMetadata(
         mode=_mode(metadata.get("mode", "")),
         uid=_owner(metadata.get("uid", "")),
@@ -97,6 +102,11 @@ def decode(metadata: Mapping[str, str]) -> FileMetadata:
         atime_ns=_time(metadata.get("atime", "")),
         ctime_ns=_time(metadata.get("ctime", "")),
     )
+
+
+def has_attributes(metadata: Mapping[str, str]) -> bool:
+    """Whether extended attributes may be among the metadata."""
+    return any(key.startswith((CUSTOM, CUSTOM_BASE64)) for key in metadata)
 
 
 def decode_attributes(metadata: Mapping[str, str]) -> dict[bytes, bytes]:

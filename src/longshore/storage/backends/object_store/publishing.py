@@ -24,8 +24,34 @@ class Publishing:
         self.folder_key = folder_key
         self.path = path
         self._folders: set[str] | None = None  # all there are; None: not known, or too many
+        self._has_asked = False
         self._names_prepared = 0
         self._looking = threading.Lock()
+
+    def learn(self) -> bool:
+        """Ask for all sub-folders; whether they are known now. Raises StorageError."""
+        with self._looking:
+            if not self._has_asked:
+                self._has_asked = True
+                self._folders = self._sub_folders()
+            return self._folders is not None
+
+    def free_key(self, name: bytes) -> str | None:
+        """The key for a name, if it is known without asking that no folder has it."""
+        try:
+            key = self.key(name, "publish")
+        except StorageError:
+            return None
+        folders = self._folders
+        return None if folders is None or key + SEPARATOR in folders else key
+
+    def key(self, name: bytes, deed: str) -> str:
+        """The key for a name. Raises kind `name_invalid`."""
+        check_name(name, deed)
+        if len(name) > self._store.name_bytes_maximum:
+            cause = f"a name has at most {self._store.name_bytes_maximum} bytes"
+            raise self._refusal(ErrorKind.NAME_INVALID, deed, name, cause)
+        return self._store.key(self.folder_key, name, deed)
 
     def prepare(self, name: bytes, *, replace: bool, looks: bool) -> str:
         """The key for a name that may be published now. Raises `exists`, `is_a_folder`.
@@ -33,16 +59,12 @@ class Publishing:
         With `looks` this is where an existing object is found that is not to be replaced; one that
         appears between this look and the writing is.
         """
-        check_name(name, "publish")
-        if len(name) > self._store.name_bytes_maximum:
-            cause = f"a name has at most {self._store.name_bytes_maximum} bytes"
-            raise self._refusal(ErrorKind.NAME_INVALID, name, cause)
-        key = self._store.key(self.folder_key, name, "publish")
+        key = self.key(name, "publish")
         if self._is_folder(key + SEPARATOR):
             kind = ErrorKind.IS_A_FOLDER if replace else ErrorKind.EXISTS
-            raise self._refusal(kind, name, "a folder has this name")
+            raise self._refusal(kind, "publish", name, "a folder has this name")
         if looks and not replace and self._store.is_object(key):
-            raise self._refusal(ErrorKind.EXISTS, name, "it exists")
+            raise self._refusal(ErrorKind.EXISTS, "publish", name, "it exists")
         return key
 
     def hold(self, name: bytes, staged: StagedFile) -> None:
@@ -81,7 +103,8 @@ class Publishing:
         with self._looking:
             self._names_prepared += 1
             # A single file asks for its own name: a listing may cost the store more.
-            if self._names_prepared == 2:
+            if self._names_prepared == 2 and not self._has_asked:
+                self._has_asked = True
                 self._folders = self._sub_folders()
         if self._folders is not None:
             return folder_key in self._folders
@@ -97,6 +120,5 @@ class Publishing:
             return None
         return {prefix for page in pages for prefix in page.prefixes}
 
-    def _refusal(self, kind: ErrorKind, name: bytes, cause: str) -> StorageError:
-        path = paths.join(self.path, name)
-        return StorageError(kind, RetryClass.NEVER, "publish", path, cause)
+    def _refusal(self, kind: ErrorKind, deed: str, name: bytes, cause: str) -> StorageError:
+        return StorageError(kind, RetryClass.NEVER, deed, paths.join(self.path, name), cause)

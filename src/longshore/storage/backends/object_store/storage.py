@@ -22,10 +22,12 @@ from longshore.storage.backends.object_store.client import ObjectClient
 from longshore.storage.backends.object_store.folder import ObjectFolder
 from longshore.storage.backends.object_store.keys import SEPARATOR
 from longshore.storage.backends.object_store.retrying import RetryingClient
+from longshore.storage.backends.object_store.small_files import SmallObjects
 from longshore.storage.backends.object_store.stage import SMALL_BYTES
 from longshore.storage.backends.object_store.store import Settings, Store
 from longshore.storage.backends.posix_names import check_name
 from longshore.storage.handler import Folder, Space, StorageHandler
+from longshore.storage.small_files import SmallFiles
 
 PREFIX_SETTING: Final = "prefix"
 METADATA_SETTING: Final = "read_metadata"
@@ -59,6 +61,7 @@ class ObjectStorage(StorageHandler):
         self.reference = reference
         self.capabilities = _capabilities(store)
         self._store = store
+        self._small_files = SmallObjects(store) if store.abilities.volleys else None
 
     def close(self) -> None:
         self._store.close()
@@ -81,6 +84,9 @@ class ObjectStorage(StorageHandler):
             raise StorageError(ErrorKind.NOT_FOUND, RetryClass.NEVER, "open folder", path, cause)
         self._check_passages(names, keys)
         return ObjectFolder(self._store, path, keys[-1])
+
+    def small_files(self) -> SmallFiles | None:
+        return self._small_files
 
     def make_durable(self) -> None:
         """Whatever a store has confirmed is durable; this asks only whether it is still there."""

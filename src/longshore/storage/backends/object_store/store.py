@@ -192,6 +192,17 @@ class Store:
         if kind is EntryKind.FOLDER:
             kind = EntryKind.FILE  # its key says otherwise
         target = self._target(stat) if kind is EntryKind.SYMLINK else b""
+        return self.entry_of(name, stat, found, kind, target)
+
+    def entry_of(
+        self,
+        name: bytes,
+        stat: ObjectStat,
+        found: file_metadata.FileMetadata,
+        kind: EntryKind,
+        target: bytes = b"",
+    ) -> Entry:
+        """The entry of an object whose metadata say this."""
         return Entry(
             name,
             kind,
