@@ -360,6 +360,8 @@ class _Settling:
             self.run.followed.pop(self.item.id, None)
             if reply.inside:
                 self.run.followed[self.item.id] = 1
+            if reply.lost is None and reply.remaining is not None:
+                self.run.ended_in_order(self.item.id)
             if reply.remaining is not None and reply.retry_after_seconds:
                 at = self.floor.monotonic() + reply.retry_after_seconds
                 self.run.not_before[self.item.id] = at
