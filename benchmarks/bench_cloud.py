@@ -7,6 +7,11 @@ clock runs from the request `run` until the task is shown as done, or from the s
 until its end. Afterwards the bucket or the folder is compared with the source, content included,
 and the bucket is listed once before anybody copies out of it: the server hashes every file when it
 is looked at for the first time.
+
+Checksums are on: Longshore hashes what it reads, has the store confirm what it was sent, and reads
+back what it wrote to a folder; `rclone` compares the MD5 of each file with the bucket's afterwards.
+`s5cmd` signs what it sends and looks at nothing that it fetches, so it comes in two forms: alone,
+and with the time of the `rclone check` that says whether its copies are right ("s5cmd+check").
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,6 +83,10 @@ class Contender(ABC):
     @abstractmethod
     def down(self, destination: Path) -> Cost: ...
 
+    def check(self, folder: Path) -> Cost | None:
+        """A pass of its own that compares the folder with the bucket; None if it needs none."""
+        return None
+
     def close(self) -> None:  # noqa: B027
         """Whatever comes after everything is measured."""
 
@@ -85,10 +95,15 @@ class Program(Contender):
     """A program of the command line."""
 
     def __init__(
-        self, name: str, up: list[str], down: list[str], environment: Mapping[str, str]
+        self,
+        name: str,
+        up: list[str],
+        down: list[str],
+        environment: Mapping[str, str],
+        check: list[str] | None = None,
     ) -> None:
         self.name = name
-        self._up, self._down = up, down
+        self._up, self._down, self._check = up, down, check
         self._environment = {**os.environ, **environment, "no_proxy": "*"}
 
     def up(self, source: Path) -> Cost:
@@ -96,6 +111,9 @@ class Program(Contender):
 
     def down(self, destination: Path) -> Cost:
         return self._run(self._down, destination)
+
+    def check(self, folder: Path) -> Cost | None:
+        return self._run(self._check, folder) if self._check else None
 
     def _run(self, words: list[str], folder: Path) -> Cost:
         beside = Path(sys.executable).parent / words[0]
@@ -205,7 +223,13 @@ def contenders(folder: Path, settings: Mapping[str, str], wanted: list[str]) -> 
             ["rclone", "copy", remote, "{folder}", *many],
             rclone,
         ),
-        Program("s5cmd", [*at, "{folder}/", there], [*at, f"{there}*", "{folder}/"], s5cmd),
+        Program(
+            "s5cmd",
+            [*at, "{folder}/", there],
+            [*at, f"{there}*", "{folder}/"],
+            s5cmd | rclone,
+            check=["rclone", "check", "{folder}", remote],
+        ),
     ]
     return found + [each for each in programs if not wanted or each.name in wanted]
 
@@ -257,22 +281,34 @@ def play(
 ) -> None:
     """All rounds of one case, and its table."""
     bucket = folder / "server" / "data" / BUCKET
-    up: dict[str, list[Cost]] = {each.name: [] for each in present}
-    down: dict[str, list[Cost]] = {each.name: [] for each in present}
+    up: dict[str, list[Cost]] = defaultdict(list)
+    down: dict[str, list[Cost]] = defaultdict(list)
     with emptied(folder / "source") as source:
         case.grow(source)
         for number in range(rounds):
             turn = number % len(present)
             for contender in (*present[turn:], *present[:turn]):
                 with emptied(folder / "destination") as destination:
-                    up[contender.name].append(contender.up(source))
+                    note(up, contender, contender.up(source), source)
                     compare(source, bucket, f"{contender.name} up")
                     look_at_all(settings)
-                    down[contender.name].append(contender.down(destination))
+                    note(down, contender, contender.down(destination), destination)
                     compare(source, destination, f"{contender.name} down")
                 empty(settings)
     for direction, costs in (("into the bucket", up), ("out of the bucket", down)):
         show(case, direction, costs)
+
+
+def note(costs: dict[str, list[Cost]], contender: Contender, cost: Cost, folder: Path) -> None:
+    """Add a copy to the table, and in another line what it costs with the pass that checks it."""
+    costs[contender.name].append(cost)
+    if (check := contender.check(folder)) is not None:
+        both = Cost(
+            seconds=cost.seconds + check.seconds,
+            cpu_seconds=cost.cpu_seconds + check.cpu_seconds,
+            memory=max(cost.memory, check.memory),
+        )
+        costs[f"{contender.name}+check"].append(both)
 
 
 def show(case: Case, direction: str, costs: dict[str, list[Cost]]) -> None:
