@@ -23,7 +23,7 @@ from longshore.domain.entry import Entry
 from longshore.domain.record import PLACES_PER_WORK
 from longshore.domain.storage import StorageReference
 from longshore.engine.floor import Floor
-from longshore.engine.incremental import FolderId
+from longshore.engine.folder_ids import FolderId
 from longshore.engine.run import Run, Wish
 from longshore.pipeline.messages import (
     CopyGroup,

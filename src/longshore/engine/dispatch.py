@@ -15,8 +15,8 @@ from longshore.engine.credentials import Credentials
 from longshore.engine.executors import Completion, DiedBefore, Executor, MoverDied
 from longshore.engine.floor import Floor
 from longshore.engine.limits import LIMITED_KINDS, Limits, rates_of
+from longshore.engine.returned import Returned
 from longshore.engine.run import ITEMS_IN_MEMORY, May, Run
-from longshore.engine.settling import Returned
 from longshore.pipeline.messages import (
     CopyReply,
     FileReply,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -14,6 +14,9 @@ from longshore.domain import paths
 FOLDER_IDS_KEPT = 20_000  # folders whose catalogue ids are remembered, about 3 MB
 
 Folder = tuple[int, bytes]  # catalogue root, and path in it
+
+FolderId = Callable[[int, bytes], int]
+"""The id of a folder, by its root and path, inside one transaction."""
 
 
 @dataclass(slots=True)

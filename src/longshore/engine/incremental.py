@@ -7,7 +7,7 @@ with checksums      scan ──> same size: read and hashed by a mover ──> s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -20,6 +20,7 @@ from longshore.domain.checksum import ChecksumKind
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
+from longshore.engine.folder_ids import FolderId
 from longshore.pipeline.messages import (
     CopyGroup,
     CopyWork,
@@ -28,8 +29,6 @@ from longshore.pipeline.messages import (
     PlannedFile,
 )
 from longshore.pipeline.packing import pack_anew
-
-FolderId = Callable[[int, bytes], int]
 
 _decoder = msgspec.msgpack.Decoder(CopyWork)
 

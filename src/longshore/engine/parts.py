@@ -21,11 +21,10 @@ from longshore.database import journal
 from longshore.database.journal import NewWork, WorkItem, WorkState
 from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage
 from longshore.engine.floor import Floor
+from longshore.engine.returned import AfterCommit
 from longshore.engine.run import Run
 from longshore.pipeline.messages import CopyReply, PackedWork, PartReply, WorkKind
 from longshore.pipeline.sharing import SharedFile
-
-AfterCommit = Callable[[], None]
 
 
 @dataclass(slots=True)

@@ -9,11 +9,15 @@ import msgspec
 from sqlalchemy import Connection
 
 from longshore.database import recorded_files
+from longshore.database.journal import NewWork, WorkState
 from longshore.database.recorded_files import Place
 from longshore.domain.outcome import WRITTEN, Outcome
 from longshore.domain.record import PLACES_PER_WORK, Record
 from longshore.domain.storage import StorageReference
-from longshore.pipeline.messages import ExecutionPlan, ReleaseGroup
+from longshore.domain.task import WorkflowAction
+from longshore.engine.returned import new_work
+from longshore.pipeline import release
+from longshore.pipeline.messages import ExecutionPlan, ReleaseGroup, WorkKind
 
 HOLDING = WRITTEN | {Outcome.IDENTICAL}
 """Outcomes after which the destination holds the content of the source."""
@@ -30,6 +34,34 @@ class _File(NamedTuple):
     name: bytes
     size: int
     mtime_ns: int
+
+
+def releases(
+    connection: Connection, plan: ExecutionPlan, work_id: int, records: Sequence[Record]
+) -> list[NewWork]:
+    """The removal of the sources that are now recorded everywhere, if this is a move."""
+    if plan.action is not WorkflowAction.MOVE:
+        return []
+    # Names of one file go last: until then the scan and the copy see that there are several.
+    alone = [record for record in records if record.entry.links <= 1]
+    shared = [record for record in records if record.entry.links > 1]
+    return [
+        *_release_of(connection, plan, work_id, alone, WorkState.READY),
+        *_release_of(connection, plan, work_id, shared, WorkState.HELD),
+    ]
+
+
+def _release_of(
+    connection: Connection,
+    plan: ExecutionPlan,
+    work_id: int,
+    records: Sequence[Record],
+    state: WorkState,
+) -> list[NewWork]:
+    if not records:
+        return []
+    packed = release.pack(held_everywhere(connection, plan, work_id, records))
+    return new_work(WorkKind.RELEASE, [packed] if packed else [], state)
 
 
 def held_everywhere(

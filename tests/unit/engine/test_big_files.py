@@ -15,7 +15,7 @@ from longshore.database.connection import reading
 from longshore.database.tables import work
 from longshore.domain.execution import IDLE, TaskStatus
 from longshore.domain.outcome import Outcome
-from longshore.engine.settling import DEATHS_MAXIMUM
+from longshore.engine.deaths import DEATHS_MAXIMUM
 from longshore.pipeline.messages import WorkKind
 from tests.exactness import (
     check_exact,
