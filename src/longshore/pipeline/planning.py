@@ -9,7 +9,7 @@ from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import ErrorKind, StorageError, StorageUnavailable
 from longshore.domain.outcome import Outcome
 from longshore.domain.task import ConflictResolution, WorkflowAction
-from longshore.pipeline.messages import CopyMode, ExecutionPlan
+from longshore.pipeline.messages import CopyMode, ExecutionPlan, ScanFolder
 from longshore.storage.handler import Folder, StorageHandler
 
 Verdict = CopyMode | Outcome
@@ -139,6 +139,18 @@ def by_rule(conflict: ConflictResolution) -> Verdict:
 def replaces(mode: CopyMode, plan: ExecutionPlan) -> bool:
     """Whether the file is to take the place of whatever has its name by then."""
     return mode is CopyMode.OVERWRITE or by_rule(plan.conflict) is CopyMode.OVERWRITE
+
+
+def target_name(plan: ExecutionPlan, folder: ScanFolder, entry: Entry) -> bytes:
+    """The name that an entry of the folder gets at the destination."""
+    return name_of_only(plan, folder) if folder.only else entry.name
+
+
+def name_of_only(plan: ExecutionPlan, folder: ScanFolder) -> bytes:
+    """The name that the one entry gets to which the folder is limited."""
+    if folder.chosen is not None:
+        return folder.chosen.target_name
+    return plan.sources[folder.source].target_name or folder.only
 
 
 def identical(entry: Entry, standing: Entry, resolution: int) -> bool:
