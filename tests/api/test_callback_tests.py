@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from longshore.callbacks import Limits
-from longshore.database import catalogue
+from longshore.database import catalogue, copy_rows
 from longshore.database.connection import writing
+from longshore.database.path_keys import path_key
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.storage import StorageKind, StorageReference
 from longshore.services.context import Context
@@ -153,7 +154,7 @@ def test_files_of_secondary_storage_are_known_by_their_copies(
         ids = catalogue.put(connection, root_id, root_id, [known(b"a"), known(b"b"), known(b"c")])
         rows = [copy(storage, ids[name], b"2024/" + name) for name in (b"a", b"b")]
         other = StorageReference(StorageKind.NAS_SHARE, share_id + 100)
-        catalogue.put_copies(connection, [*rows, copy(other, ids[b"c"], b"2024/c")])
+        copy_rows.put_copies(connection, [*rows, copy(other, ids[b"c"], b"2024/c")])
     made = post(admin, "/tasks", {"name": "restore"})
     post(admin, f"/tasks/{made['id']}/task_sources", {"pool_id": pools["vault"]})
     found = tried(admin, f"/tasks/{made['id']}")
@@ -170,7 +171,7 @@ def copy(storage: StorageReference, file_id: int, path: bytes) -> dict[str, obje
         "storage_kind": storage.kind.value,
         "storage_id": storage.id,
         "path": path,
-        "path_key": catalogue.path_key(path),
+        "path_key": path_key(path),
         "size": 10,
         "mtime_ns": 10**18,
         "checksum_kind": None,

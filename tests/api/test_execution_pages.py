@@ -9,6 +9,7 @@ from sqlalchemy import insert, update
 
 from longshore.database import catalogue
 from longshore.database.connection import writing
+from longshore.database.path_keys import path_key
 from longshore.database.record_blocks import BLOCK_FILES_MAXIMUM
 from longshore.database.tables import copies, task_executions, tasks
 from longshore.domain.entry import Entry, EntryKind
@@ -81,7 +82,7 @@ def copy_row(number: int, found: dict[bytes, int]) -> dict[str, object]:
     archived = b"archive/" + path(number)
     return {
         "file_id": found[path(number)], "storage_kind": 2, "storage_id": 1, "path": archived,
-        "path_key": catalogue.path_key(archived), "size": number, "mtime_ns": 0, "live": True,
+        "path_key": path_key(archived), "size": number, "mtime_ns": 0, "live": True,
         "execution_id": 1, "written_ns": 1,
     }  # fmt: skip
 

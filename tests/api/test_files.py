@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from longshore.database import catalogue, identifiers
+from longshore.database import catalogue, copy_rows, identifiers
 from longshore.database.connection import writing
 from longshore.database.node_rows import NODE_IDS
+from longshore.database.path_keys import path_key
 from longshore.database.tables import nodes
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.storage import StorageKind
@@ -48,7 +49,7 @@ def add_copy(
         "storage_kind": kind.value,
         "storage_id": storage_id,
         "path": b"a/copy",
-        "path_key": catalogue.path_key(b"a/copy"),
+        "path_key": path_key(b"a/copy"),
         "size": 7,
         "mtime_ns": 5,
         "checksum_kind": None,
@@ -59,7 +60,7 @@ def add_copy(
         "written_ns": 9 * SECOND,
     }
     with writing(context.database.journal) as connection:
-        catalogue.put_copies(connection, [row])
+        copy_rows.put_copies(connection, [row])
 
 
 def names(answer: Any) -> list[str]:

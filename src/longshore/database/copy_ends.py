@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, exists, select, update
 
-from longshore.database import catalogue
-from longshore.database.catalogue import path_keys
+from longshore.database import copy_rows
+from longshore.database.copy_places import lie_at
 from longshore.database.node_rows import NodeState
 from longshore.database.tables import copies, nodes
 from longshore.domain.storage import StorageReference
@@ -21,15 +21,9 @@ def end_erased_at(
     Something is left of a node as long as it is live in its tree, has a live copy anywhere, or is a
     folder with something in it that was not deleted.
     """
-    query = select(copies.c.file_id).where(
-        copies.c.path_key.in_(path_keys(paths)),
-        copies.c.storage_id == storage.id,
-        copies.c.storage_kind == storage.kind.value,
-        copies.c.path.in_(paths),
-        copies.c.live,
-    )
+    query = select(copies.c.file_id).where(lie_at(storage, paths), copies.c.live)
     node_ids = set(connection.execute(query).scalars())
-    catalogue.end_copies_at(connection, storage, paths)
+    copy_rows.end_copies_at(connection, storage, paths)
     if not node_ids:
         return
     inside = nodes.alias()

@@ -20,7 +20,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from longshore.database import bulk
-from longshore.database.catalogue import path_key
+from longshore.database.path_keys import path_key
 from longshore.database.tables import record_blocks, record_folders, record_outcomes
 from longshore.domain.outcome import Outcome
 from longshore.domain.record import PLACES_PER_WORK, Record, UnchangedFolder, expand

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
-from longshore.database.catalogue import path_key
+from longshore.database.path_keys import path_key
 from longshore.database.record_blocks import ANY_OUTCOME, Block, file_ids_of, records_of
 from longshore.database.tables import record_blocks, record_folders, record_outcomes
 from longshore.domain.outcome import Outcome

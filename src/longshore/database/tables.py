@@ -656,7 +656,7 @@ copies = Table(
     Column("storage_kind", SmallInteger, primary_key=True),  # domain.storage.StorageKind
     Column("storage_id", BigInteger, primary_key=True, autoincrement=False),
     Column("path", LargeBinary, primary_key=True),
-    Column("path_key", BigInteger, nullable=False),  # database.catalogue.path_key
+    Column("path_key", BigInteger, nullable=False),  # database.path_keys.path_key
     Column("size", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
     Column("checksum_kind", Text),

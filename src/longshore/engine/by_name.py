@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from longshore.database import catalogue, files_in_hand
+from longshore.database import catalogue, files_in_hand, known_copies
 from longshore.domain import paths
 from longshore.engine.choosing import Choice, Choosing
 from longshore.engine.restoring import source_to
@@ -41,7 +41,7 @@ class ByName:
         if not places:
             return []
         first, last = files_in_hand.ids_of_page(page)
-        found = set(catalogue.files_with_copies(connection, first, last, places))
+        found = set(known_copies.files_with_copies(connection, first, last, places))
         missed: set[int] = set()
         for destination in self._destinations():
             missed |= found - files_in_hand.in_hand(

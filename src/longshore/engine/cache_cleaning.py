@@ -14,11 +14,11 @@ from itertools import groupby
 import msgspec
 from sqlalchemy import Connection
 
-from longshore.database import catalogue, freeable, journal, runs
-from longshore.database.catalogue import Archived
+from longshore.database import catalogue, freeable, journal, known_copies, runs
 from longshore.database.connection import Database, looking
 from longshore.database.freeable import FreeableFile
 from longshore.database.journal import Counters, NewWork
+from longshore.database.known_copies import Archived
 from longshore.domain.entry import Entry
 from longshore.domain.record import PLACES_PER_WORK
 from longshore.domain.storage import StorageReference
@@ -98,7 +98,7 @@ def eligible(
     for packed in batches:
         for group in _work_decoder.decode(packed.payload).groups:
             ids = _file_ids(connection, plan, group, folder_id)
-            copies = catalogue.archived_on(connection, list(ids.values()), archives.storages)
+            copies = known_copies.archived_on(connection, list(ids.values()), archives.storages)
             for planned in group.files:
                 entry = planned.entry
                 file_id = ids.get(entry.name, 0)
@@ -143,7 +143,7 @@ def _take(floor: Floor, run: Run) -> None:
     with floor.journal() as connection:
         page = freeable.take(connection, run.execution_id, limit=limit)
         groups = [_group_decoder.decode(each.payload) for each in page]
-        copies = catalogue.archived_on(
+        copies = known_copies.archived_on(
             connection, [each.file_id for each in page], archives.storages
         )
         kept = _still_safe(page, groups, archives, copies)

@@ -9,7 +9,7 @@ from itertools import groupby
 import msgspec
 from sqlalchemy import Connection
 
-from longshore.database import catalogue, node_rows
+from longshore.database import known_copies, node_rows
 from longshore.database.node_rows import Siblings
 from longshore.domain import paths
 from longshore.domain.entry import Entry
@@ -111,5 +111,5 @@ class Cataloguing:
         """Files on secondary storage are known by the copies that lie there."""
         by_path = {paths.join(folder, records[i].entry.name): i for i in indexes}
         reference = self.plan.sources[source].storage.reference
-        found = catalogue.files_at(connection, reference, list(by_path)) if by_path else {}
+        found = known_copies.files_at(connection, reference, list(by_path)) if by_path else {}
         return [(by_path[path], file_id) for path, file_id in found.items() if path in by_path]

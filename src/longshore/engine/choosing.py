@@ -16,7 +16,7 @@ from operator import itemgetter
 
 from sqlalchemy import Connection
 
-from longshore.database import catalogue, files_in_hand
+from longshore.database import files_in_hand, known_copies
 from longshore.domain import paths
 from longshore.domain.copy_choice import (
     StoredCopy,
@@ -99,7 +99,7 @@ class Choosing:
         """What these paths of a source are copies of; those that nobody knows are left out."""
         base = source % self.sources_each
         storage = self.plan.sources[base].storage.reference
-        files = catalogue.files_at(self.connection, storage, found)
+        files = known_copies.files_at(self.connection, storage, found)
         paths_of: dict[int, list[bytes]] = {}
         for path, file_id in files.items():
             paths_of.setdefault(file_id, []).append(path)
@@ -124,7 +124,7 @@ class Choosing:
 
     def _each(self, file_ids: Iterable[int]) -> Iterator[tuple[int, list[Located]]]:
         """The copies of each file that lie in the sources: one file's are in memory at a time."""
-        rows = catalogue.each_copy_of(self.connection, sorted(file_ids))
+        rows = known_copies.each_copy_of(self.connection, sorted(file_ids))
         by_storage = self._by_storage()
         for file_id, copies in groupby(rows, itemgetter(0)):
             inside = [

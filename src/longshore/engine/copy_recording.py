@@ -8,7 +8,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from longshore.database import bulk, catalogue
+from longshore.database import bulk, copy_rows
 from longshore.domain import paths
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.outcome import WRITTEN, Outcome
@@ -66,7 +66,7 @@ class CopyRecording:
         lie.write(connection, self._put, with_lost=True)
         for index, chosen in targets.items():
             self._record_targets(connection, self.plan.destinations[index], chosen)
-        found.write(connection, catalogue.put_found_copies_in, with_lost=False)
+        found.write(connection, copy_rows.put_found_copies_in, with_lost=False)
 
     def _end_replaced(
         self,
@@ -78,7 +78,7 @@ class CopyRecording:
         for file_id, record in written:
             if record.outcome is Outcome.OVERWRITTEN:
                 storage = destination.shares()[record.share].reference
-                catalogue.end_other_copies(connection, storage, record.target_path, file_id)
+                copy_rows.end_other_copies(connection, storage, record.target_path, file_id)
                 _end_on_other_shares(connection, destination, record)
 
     def _record_targets(
@@ -97,7 +97,7 @@ class CopyRecording:
     @property
     def _put(self) -> Put:
         """Writes copies that this execution has made, which were read back if its plan says so."""
-        return partial(catalogue.put_copies_in, verified=self.plan.verify)
+        return partial(copy_rows.put_copies_in, verified=self.plan.verify)
 
 
 _ONLY_NEW = frozenset({Outcome.COPIED, Outcome.RENAMED})
@@ -178,4 +178,4 @@ def _end_on_other_shares(connection: Connection, destination: Destination, recor
     """What was replaced may have lain on another storage of the pool."""
     for number, share in enumerate(destination.shares() if destination.further else ()):
         if number != record.share:
-            catalogue.end_copies_at(connection, share.reference, [record.target_path])
+            copy_rows.end_copies_at(connection, share.reference, [record.target_path])

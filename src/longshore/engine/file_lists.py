@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import Connection
 
-from longshore.database import catalogue, files_in_hand, journal, recorded_files
+from longshore.database import files_in_hand, journal, known_copies, recorded_files
 from longshore.database.journal import NewWork, WorkItem, WorkState
 from longshore.database.recorded_files import RecordedFile
 from longshore.domain import paths
@@ -94,7 +94,7 @@ def _swept(
 ) -> tuple[list[ScanFolder], ListWork | None]:
     """The next pages of the catalogue, up to the first one with something to ask for."""
     by_name = ByName(Choosing(connection, plan))
-    last = files_in_hand.page_of(catalogue.last_file_with_copies(connection))
+    last = files_in_hand.page_of(known_copies.last_file_with_copies(connection))
     folders: list[ScanFolder] = []
     end = min(page + SWEPT_PAGES - 1, last)
     while page <= end and not folders:
@@ -130,7 +130,7 @@ def _restored(
     lost = [_path_of(file) for file in page if file.file_id is None]
     by_path: dict[bytes, int] = {}
     for source in plan.sources[: choosing.sources_each]:
-        by_path |= catalogue.files_at(connection, source.storage.reference, lost)
+        by_path |= known_copies.files_at(connection, source.storage.reference, lost)
     ids = {file.number: file.file_id or by_path.get(_path_of(file)) for file in page}
     wanted = {file_id for file_id in ids.values() if file_id is not None}
     choices = choosing.of_files(wanted)

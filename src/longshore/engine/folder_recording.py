@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection
 
-from longshore.database import catalogue
+from longshore.database import catalogue, copy_rows
+from longshore.database.path_keys import path_key
 from longshore.domain import paths
 from longshore.domain.entry import Entry
 from longshore.domain.storage import StorageReference
@@ -44,7 +45,7 @@ class FolderRecording:
             for destination, each, node_id in zip(destinations, found, node_ids, strict=True)
             if node_id is not None and destination.root_id is None
         ]
-        catalogue.put_copies(connection, copies)
+        copy_rows.put_copies(connection, copies)
 
     def _put(
         self,
@@ -86,7 +87,7 @@ class FolderRecording:
             "storage_kind": storage.kind.value,
             "storage_id": storage.id,
             "path": found.target,
-            "path_key": catalogue.path_key(found.target),
+            "path_key": path_key(found.target),
             "size": 0,
             "mtime_ns": found.entry.mtime_ns,
             "checksum_kind": None,

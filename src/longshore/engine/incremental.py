@@ -14,8 +14,8 @@ import msgspec
 import xxhash
 from sqlalchemy import Connection
 
-from longshore.database import catalogue
-from longshore.database.catalogue import HeldCopy
+from longshore.database import catalogue, known_copies
+from longshore.database.known_copies import HeldCopy
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.outcome import Outcome
@@ -137,7 +137,7 @@ def _known(
     ids = catalogue.children_between(connection, parent_id, names[0], names[-1])
     found: dict[int, list[Held]] = {}
     for number, share in enumerate(plan.destinations[source.destination].shares()):
-        copies = catalogue.copies_of(
+        copies = known_copies.copies_of(
             connection, list(ids.values()), share.reference, plan.base_executions
         )
         for file_id, held in copies.items():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection
 
-from longshore.database import catalogue, copy_ends, record_blocks
+from longshore.database import catalogue, copy_ends, copy_rows, known_copies, record_blocks
 from longshore.database.journal import Counters
 from longshore.database.node_rows import NodeState
 from longshore.domain import paths
@@ -110,14 +110,14 @@ class Recorder:
             by_source.setdefault(each.source, []).append(each.path)
         for number, places in by_source.items():
             reference = self.plan.sources[number].storage.reference
-            catalogue.note_checked(connection, reference, places, sound=False)
+            copy_rows.note_checked(connection, reference, places, sound=False)
 
     def record_released(self, connection: Connection, released: Iterable[ReleaseGroup]) -> None:
         """The files are not at their source any more; the catalogue knows them by their copies."""
         for group in released:
             source = self.plan.sources[group.source]
             places = [paths.join(group.folder, entry.name) for entry in group.entries]
-            catalogue.end_copies_at(connection, source.storage.reference, places)
+            copy_rows.end_copies_at(connection, source.storage.reference, places)
             if source.root_id is not None and group.entries:
                 parent_id = self.folder_ids.id_of(connection, source.root_id, group.folder)
                 names = [entry.name for entry in group.entries]
@@ -141,7 +141,7 @@ class Recorder:
             if erased and root_id is None:
                 copy_ends.end_erased_at(connection, reference, [found.path])
                 continue
-            catalogue.end_copies_at(connection, reference, [found.path])
+            copy_rows.end_copies_at(connection, reference, [found.path])
             if root_id is not None:
                 parent, name = paths.split(found.path)
                 parent_id = self.folder_ids.id_of(connection, root_id, parent)
@@ -159,7 +159,7 @@ class Recorder:
         for source, indexes in by_source.items():
             reference = self.plan.sources[source].storage.reference
             path_of = {i: paths.join(read[i].folder, read[i].entry.name) for i in indexes}
-            known = catalogue.hashes_at(connection, reference, list(path_of.values()))
+            known = known_copies.hashes_at(connection, reference, list(path_of.values()))
             damaged = {
                 i: path
                 for i, path in path_of.items()
@@ -168,8 +168,8 @@ class Recorder:
             for index, path in damaged.items():
                 judged[index] = _corrupt(read[index], path)
             sound = list(known.keys() - damaged.values())
-            catalogue.note_checked(connection, reference, sound, sound=True)
-            catalogue.note_checked(connection, reference, list(damaged.values()), sound=False)
+            copy_rows.note_checked(connection, reference, sound, sound=True)
+            copy_rows.note_checked(connection, reference, list(damaged.values()), sound=False)
         return judged
 
     def _record_erased(
@@ -195,7 +195,7 @@ class Recorder:
             if source.root_id is None:
                 copy_ends.end_erased_at(connection, source.storage.reference, places)
             elif not self.plan.soft_erase:
-                catalogue.end_copies_at(connection, source.storage.reference, places)
+                copy_rows.end_copies_at(connection, source.storage.reference, places)
 
 
 def _unsound(records: Sequence[Record]) -> Iterator[UnsoundCopy]:

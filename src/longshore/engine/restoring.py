@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection
 
-from longshore.database import catalogue
+from longshore.database import catalogue, known_copies
 from longshore.database.catalogue import FolderNode
 from longshore.domain import paths
 from longshore.domain.task import WorkflowAction
@@ -62,7 +62,7 @@ def _remembering(connection: Connection, plan: ExecutionPlan, packed: PackedWork
         lost = (
             {}
             if source.root_id is not None
-            else catalogue.unkept_at(connection, source.storage.reference, list(wanted))
+            else known_copies.unkept_at(connection, source.storage.reference, list(wanted))
         )
         changed = changed or bool(lost)
         files = [
@@ -148,7 +148,7 @@ def _folder_nodes(
     return {
         (source, path): node_id
         for source, chosen in by_source.items()
-        for path, node_id in catalogue.files_at(
+        for path, node_id in known_copies.files_at(
             connection, plan.sources[source].storage.reference, chosen
         ).items()
     }

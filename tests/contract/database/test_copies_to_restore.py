@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from longshore.database import catalogue
+from longshore.database import catalogue, copy_rows, known_copies
 from longshore.database.connection import Database, writing
 from longshore.domain.copy_choice import StoredCopy
 from longshore.domain.entry import Entry, EntryKind
@@ -29,7 +29,7 @@ def put(connection: Connection, storage: StorageReference, copies: dict[int, byt
         "written_ns": [4] * size,
         "lost": [b"lost"] * size,
     }
-    catalogue.put_copies_in(connection, storage, columns, EXECUTION, verified=True)
+    copy_rows.put_copies_in(connection, storage, columns, EXECUTION, verified=True)
 
 
 def entry(name: bytes, kind: EntryKind = EntryKind.FILE) -> Entry:
@@ -51,7 +51,7 @@ def test_files_are_found_by_the_places_of_their_live_copies(database: Database) 
         put(connection, BUCKET, {y: b"\xff/y"})
 
         def found(*places: tuple[StorageReference, bytes], last: int = y) -> list[int]:
-            return catalogue.files_with_copies(connection, folder, last, places)
+            return known_copies.files_with_copies(connection, folder, last, places)
 
         assert found((SHARE, b"")) == [x, y]
         assert found((SHARE, b""), last=x) == [x]
@@ -59,8 +59,8 @@ def test_files_are_found_by_the_places_of_their_live_copies(database: Database) 
         assert found((SHARE, b"a/x")) == [x]
         assert found((SHARE, b"a/"), (BUCKET, b"\xff")) == [y]
         assert found((BUCKET, b"a")) == []
-        assert catalogue.last_file_with_copies(connection) == y
-        catalogue.end_copies_at(connection, SHARE, [b"a/x"])
+        assert known_copies.last_file_with_copies(connection) == y
+        copy_rows.end_copies_at(connection, SHARE, [b"a/x"])
         assert found((SHARE, b"")) == [y]
 
 
@@ -70,7 +70,7 @@ def test_copies_come_file_by_file_without_those_in_caches(database: Database) ->
         put(connection, BUCKET, {y: b"y", x: b"x"})
         put(connection, SHARE, {y: b"y"})
         put(connection, CACHE, {x: b"x"})
-        found = list(catalogue.each_copy_of(connection, [y, x]))
+        found = list(known_copies.each_copy_of(connection, [y, x]))
     assert [file_id for file_id, _ in found] == [x, y, y]
     assert found[0][1] == StoredCopy(
         storage=BUCKET,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
-from longshore.database import catalogue, copy_ends
+from longshore.database import catalogue, copy_ends, copy_rows
 from longshore.database.connection import Database, writing
 from longshore.database.node_rows import NodeState
 from longshore.database.tables import copies, nodes
@@ -27,7 +27,7 @@ def put_copy(
         "file_id": [file_id], "path": [path], "size": [1], "mtime_ns": [1],
         "xxh3_128": [b"x" * 16], "written_ns": [8],
     }  # fmt: skip
-    catalogue.put_copies_in(connection, storage, columns, 7, verified=True)
+    copy_rows.put_copies_in(connection, storage, columns, 7, verified=True)
 
 
 def put_stub(

@@ -8,11 +8,21 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import func, select
 
-from longshore.database import bulk, catalogue, identifiers, journal, leases, node_rows
+from longshore.database import (
+    bulk,
+    catalogue,
+    copy_rows,
+    identifiers,
+    journal,
+    known_copies,
+    leases,
+    node_rows,
+)
 from longshore.database.connection import Database, reading, writing
 from longshore.database.journal import Counters, NewWork, WorkState
 from longshore.database.leases import LeaseLost
 from longshore.database.node_rows import Siblings
+from longshore.database.path_keys import path_key
 from longshore.database.tables import copies, nodes
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.storage import StorageKind, StorageReference
@@ -166,7 +176,7 @@ def copy_row(file_id: int, **values: object) -> dict[str, object]:
         "storage_kind": STORAGE.kind.value,
         "storage_id": STORAGE.id,
         "path": path,
-        "path_key": catalogue.path_key(path),
+        "path_key": path_key(path),
         "size": 1,
         "mtime_ns": 5,
         "checksum_kind": None,
@@ -198,11 +208,13 @@ def test_copies_that_are_recorded_twice_are_there_once(database: Database) -> No
         root = catalogue.create_root(connection, "root")
         file_id = catalogue.put(connection, root, root, [entry(b"a")])[b"a"]
         for _ in range(2):
-            catalogue.put_copies(connection, [copy_row(file_id)])
-            catalogue.put_found_copies(connection, [copy_row(file_id, xxh3_128=None)])
+            copy_rows.put_copies(connection, [copy_row(file_id)])
+            copy_rows.put_found_copies(connection, [copy_row(file_id, xxh3_128=None)])
         assert connection.execute(select(func.count()).select_from(copies)).scalar_one() == 1
         assert bytes(connection.execute(select(copies.c.xxh3_128)).scalar_one()) == b"x" * 16
-        assert catalogue.files_at(connection, STORAGE, [b"there/\xff"]) == {b"there/\xff": file_id}
+        assert known_copies.files_at(connection, STORAGE, [b"there/\xff"]) == {
+            b"there/\xff": file_id
+        }
 
 
 def test_of_copies_at_one_place_that_are_put_together_the_last_one_counts(
@@ -211,7 +223,7 @@ def test_of_copies_at_one_place_that_are_put_together_the_last_one_counts(
     with writing(database.journal) as connection:
         root = catalogue.create_root(connection, "root")
         file_id = catalogue.put(connection, root, root, [entry(b"a")])[b"a"]
-        catalogue.put_copies(connection, [copy_row(file_id), copy_row(file_id, size=7)])
+        copy_rows.put_copies(connection, [copy_row(file_id), copy_row(file_id, size=7)])
         assert connection.execute(select(copies.c.size)).scalars().all() == [7]
 
 
@@ -221,13 +233,13 @@ def test_copy_that_is_found_in_another_state_has_the_checksum_that_was_found_if_
     with writing(database.journal) as connection:
         root = catalogue.create_root(connection, "root")
         file_id = catalogue.put(connection, root, root, [entry(b"a")])[b"a"]
-        catalogue.put_copies(connection, [copy_row(file_id, live=False)])
-        catalogue.put_found_copies(connection, [copy_row(file_id, xxh3_128=None)])
+        copy_rows.put_copies(connection, [copy_row(file_id, live=False)])
+        copy_rows.put_found_copies(connection, [copy_row(file_id, xxh3_128=None)])
         found = select(copies.c.live, copies.c.xxh3_128)
         assert connection.execute(found).one() == (True, b"x" * 16)
-        catalogue.put_found_copies(connection, [copy_row(file_id, mtime_ns=6, xxh3_128=None)])
+        copy_rows.put_found_copies(connection, [copy_row(file_id, mtime_ns=6, xxh3_128=None)])
         assert connection.execute(found).one() == (True, None)
-        catalogue.put_found_copies(connection, [copy_row(file_id, mtime_ns=7)])
+        copy_rows.put_found_copies(connection, [copy_row(file_id, mtime_ns=7)])
         assert connection.execute(found).one() == (True, b"x" * 16)
 
 
@@ -310,8 +322,8 @@ def test_copy_that_another_file_has_overwritten_is_dead(database: Database) -> N
     with writing(database.journal) as connection:
         root = catalogue.create_root(connection, "root")
         ids = catalogue.put(connection, root, root, [entry(b"a"), entry(b"b")])
-        catalogue.put_copies(connection, [copy_row(ids[b"a"])])
-        catalogue.end_other_copies(connection, STORAGE, b"there/\xff", ids[b"b"])
-        catalogue.put_copies(connection, [copy_row(ids[b"b"])])
-        found = catalogue.files_at(connection, STORAGE, [b"there/\xff"])
+        copy_rows.put_copies(connection, [copy_row(ids[b"a"])])
+        copy_rows.end_other_copies(connection, STORAGE, b"there/\xff", ids[b"b"])
+        copy_rows.put_copies(connection, [copy_row(ids[b"b"])])
+        found = known_copies.files_at(connection, STORAGE, [b"there/\xff"])
     assert found == {b"there/\xff": ids[b"b"]}

@@ -6,10 +6,11 @@ import msgspec
 import pytest
 from sqlalchemy import Connection, func, select, text
 
-from longshore.database import catalogue, folder_digests, node_rows
+from longshore.database import catalogue, copy_rows, folder_digests, node_rows
 from longshore.database.connection import Database, reading, writing
 from longshore.database.folder_digests import Claim, claim, ids_if_known
 from longshore.database.node_rows import NodeState, Siblings
+from longshore.database.path_keys import path_key
 from longshore.database.record_blocks import pack_ids, put_unchanged
 from longshore.database.tables import folder_digests as table
 from longshore.domain.entry import Entry, EntryKind
@@ -32,11 +33,11 @@ def entry(name: bytes, kind: EntryKind = EntryKind.FILE) -> Entry:
 def put_copy(connection: Connection, file_id: int, path: bytes, *, size: int = 10) -> None:
     row: dict[str, object] = {
         "file_id": file_id, "storage_kind": STORAGE.kind.value, "storage_id": STORAGE.id,
-        "path": path, "path_key": catalogue.path_key(path), "size": size, "mtime_ns": 1,
+        "path": path, "path_key": path_key(path), "size": size, "mtime_ns": 1,
         "checksum_kind": None, "checksum": None, "xxh3_128": None, "live": True,
         "execution_id": EXECUTION, "written_ns": 4, "lost": None,
     }  # fmt: skip
-    catalogue.put_copies(connection, [row])
+    copy_rows.put_copies(connection, [row])
 
 
 class Catalogue:
@@ -107,11 +108,11 @@ def test_every_way_of_ours_to_write_over_a_file_forgets_its_folder(database: Dat
                 [Siblings(found.root, found.a, [msgspec.structs.replace(entry(b"x"), size=11)])],
             ),
             lambda: put_copy(connection, found.x, b"a/x", size=11),
-            lambda: catalogue.end_copies_at(connection, STORAGE, [b"a/x"]),
+            lambda: copy_rows.end_copies_at(connection, STORAGE, [b"a/x"]),
             lambda: catalogue.note_vanished(connection, found.a, b"", b"", []),
             lambda: catalogue.set_state(connection, found.a, [b"y"], NodeState.STUB),
             lambda: catalogue.set_state_of(connection, [found.x], NodeState.DELETED),
-            lambda: catalogue.end_other_copies(connection, STORAGE, b"a/x", None),
+            lambda: copy_rows.end_other_copies(connection, STORAGE, b"a/x", None),
         )
         for way in ways:
             claims = noted(connection, found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from longshore.database import catalogue, freeable
+from longshore.database import catalogue, copy_rows, freeable, known_copies
 from longshore.database.connection import Database, writing
 from longshore.database.freeable import FreeableFile
 from longshore.domain.entry import Entry, EntryKind
@@ -60,21 +60,21 @@ def test_a_copy_is_verified_as_long_as_it_is_the_same(database: Database) -> Non
             return {name: [value] for name, value in (of_copy | values).items()}
 
         def is_verified() -> bool | None:
-            found = catalogue.archived_on(connection, [file_id], [STORAGE])
+            found = known_copies.archived_on(connection, [file_id], [STORAGE])
             return found[file_id][0].verified
 
-        catalogue.put_copies_in(connection, STORAGE, columns(), EXECUTION, verified=False)
+        copy_rows.put_copies_in(connection, STORAGE, columns(), EXECUTION, verified=False)
         assert is_verified() is False
-        catalogue.note_checked(connection, STORAGE, [b"there"], sound=True)
+        copy_rows.note_checked(connection, STORAGE, [b"there"], sound=True)
         assert is_verified() is True
-        catalogue.put_found_copies_in(connection, STORAGE, columns(xxh3_128=None), EXECUTION)
+        copy_rows.put_found_copies_in(connection, STORAGE, columns(xxh3_128=None), EXECUTION)
         assert is_verified() is True, "the same size and time"
-        catalogue.put_found_copies_in(connection, STORAGE, columns(mtime_ns=2), EXECUTION)
+        copy_rows.put_found_copies_in(connection, STORAGE, columns(mtime_ns=2), EXECUTION)
         assert is_verified() is True, "the same content"
         other = columns(mtime_ns=3, xxh3_128=b"y" * 16)
-        catalogue.put_found_copies_in(connection, STORAGE, other, EXECUTION)
+        copy_rows.put_found_copies_in(connection, STORAGE, other, EXECUTION)
         assert is_verified() is False
-        catalogue.put_copies_in(connection, STORAGE, columns(), EXECUTION, verified=True)
+        copy_rows.put_copies_in(connection, STORAGE, columns(), EXECUTION, verified=True)
         assert is_verified() is True
-        catalogue.note_checked(connection, STORAGE, [b"there"], sound=False)
+        copy_rows.note_checked(connection, STORAGE, [b"there"], sound=False)
         assert is_verified() is False

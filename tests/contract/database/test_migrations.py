@@ -13,8 +13,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, insert, select, text
 
-from longshore.database import catalogue, task_indexes
 from longshore.database import migrate as migrations
+from longshore.database import task_indexes
 from longshore.database.connection import (
     Database,
     open_database,
@@ -22,6 +22,7 @@ from longshore.database.connection import (
     reading,
     writing,
 )
+from longshore.database.path_keys import path_key
 from longshore.database.tables import copies
 from tests.contract.database.conftest import Location
 from tests.contract.database.schemas import rows, schema
@@ -190,6 +191,4 @@ def test_keys_of_paths_are_made_anew_for_copies_of_an_earlier_schema(
     migrations.migrate(empty_database)
     with reading(empty_database.journal) as connection:
         found = connection.execute(select(copies.c.path, copies.c.path_key)).all()
-    assert {bytes(path): key for path, key in found} == {
-        path: catalogue.path_key(path) for path in paths
-    }
+    assert {bytes(path): key for path, key in found} == {path: path_key(path) for path in paths}
