@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from longshore.domain.execution import TaskStatus
-from longshore.engine.admission import SUPPORTED_ACTIONS
 from longshore.engine.run import OWN
+from longshore.engine.task_ends import SUPPORTED_ACTIONS
 from longshore.pipeline.messages import WorkKind
 from tests.exactness import check_records, outcomes, status_of
 from tests.places import Place, Site, Tree, files_of

@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from longshore.cli.main import app
-from longshore.engine import admission
+from longshore.engine import admission, task_ends
 from tests import settings_table
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +71,7 @@ def test_no_setting_is_documented_that_there_is_not() -> None:
 
 @pytest.mark.parametrize(
     ("row", "supported"),
-    [("Actions", admission.SUPPORTED_ACTIONS), ("Options", admission.SUPPORTED_OPTIONS)],
+    [("Actions", task_ends.SUPPORTED_ACTIONS), ("Options", admission.SUPPORTED_OPTIONS)],
 )
 def test_the_readme_says_what_the_engine_can_run(row: str, supported: frozenset[str]) -> None:
     line = re.search(rf"^\| {row} \| ([^|]*) \|", (ROOT / "README.md").read_text(), re.M)

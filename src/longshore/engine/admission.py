@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 from sqlalchemy import Connection
 
@@ -19,34 +18,11 @@ from longshore.domain.task import (
     ProcessingOrder,
     StorageType,
     WorkflowAction,
-    WorkflowType,
-    needs_destination,
-    refused_fields,
 )
-from longshore.engine.ends import (
-    CannotStart,
-    End,
-    check_apart,
-    destination_end,
-    ends,
-    every_container,
-    every_root,
-)
+from longshore.engine.ends import CannotStart, End
+from longshore.engine.task_ends import TaskEnds, find_ends
 from longshore.pipeline.messages import Callback, Destination, ExecutionPlan, Source
 
-SUPPORTED_ACTIONS = frozenset(
-    {
-        WorkflowAction.COPY,
-        WorkflowAction.MOVE,
-        WorkflowAction.RESTORE,
-        WorkflowAction.ERASE,
-        WorkflowAction.SCAN,
-        WorkflowAction.FULL_BACKUP,
-        WorkflowAction.INCREMENTAL_BACKUP,
-        WorkflowAction.CACHE_CLEANING,
-        WorkflowAction.SPEEDTEST,
-    }
-)
 SUPPORTED_OPTIONS = frozenset(
     {
         OptionType.FILE_CHECKSUM,
@@ -63,9 +39,6 @@ SUPPORTED_OPTIONS = frozenset(
         OptionType.TASK_TEMPLATE,
     }
 )
-RANGED = frozenset({WorkflowAction.COPY, WorkflowAction.RESTORE})
-"""Actions that may take a byte range of a file."""
-
 BACKUPS = frozenset({WorkflowAction.FULL_BACKUP, WorkflowAction.INCREMENTAL_BACKUP})
 BASE_EXECUTIONS_MAXIMUM = 10_000  # backups one incremental one may build upon: decades of nights
 
@@ -93,55 +66,12 @@ def admit(
     if changed_options is None:
         changed_options = runs.options(connection, task.id)
     options = _options(changed_options)
-    sources = [
-        end
-        for row in runs.sources(connection, task.id)
-        for end in ends(connection, row, task, config)
-    ]
-    targets = [
-        destination_end(connection, row, task, config)
-        for row in runs.destinations(connection, task.id)
-    ]
-    if task.workflow_action == WorkflowAction.CACHE_CLEANING.value and not sources:
-        sources = every_container(connection, config)
-    source_type, destination_type = _check(task, sources, targets)
-    action = WorkflowAction(task.workflow_action)
-    original_place = action is WorkflowAction.RESTORE and not targets
-    if original_place:
-        targets = every_root(connection, config)
-    else:
-        for source, target in product(sources, targets):
-            check_apart(source, target)
-    plan = ExecutionPlan(
-        execution_id=execution_id,
-        task_id=task.id,
-        sources=_sources(sources, targets, _folder_of_backup(task, execution_id), options),
-        destinations=[
-            Destination(target.storage, target.root_id, list(target.further)) for target in targets
-        ],
-        conflict=_conflict(task, options),
-        checksum=ChecksumKind(options.get(OptionType.FILE_CHECKSUM, "none")),
-        # A move deletes what it has copied, so its copies are read back whatever the setting says.
-        verify=config.verify_by_reading_back or action is WorkflowAction.MOVE,
-        callbacks=[Callback(*each) for each in runs.callbacks(connection, task.id)],
-        workers=int(
-            options.get(OptionType.PARALLEL_PROCESSING, config.parallel_processing_default)
-        ),
-        slice_seconds=config.slice_seconds,
-        batch_files=config.batch_files_maximum,
-        batch_bytes=config.batch_bytes_maximum,
-        segment_bytes=config.segment_bytes,
-        action=action,
-        verify_from_medium=config.verify_from_medium,
-        soft_erase=_is_on(options, OptionType.SOFT_ERASE),
-        reset_file_date=_is_on(options, OptionType.RESET_FILE_DATE),
-        reset_folder_date=_is_on(options, OptionType.RESET_FOLDER_DATE),
-        order=ProcessingOrder(options.get(OptionType.PROCESSING_ORDER, "none")),
-        base_executions=_base_executions(connection, task),
-        original_place=original_place,
-        listed_execution=_listed_execution(connection, task, options),
+    found = find_ends(connection, task, config)
+    return Admission(
+        plan=_plan(connection, task, execution_id, config, options, found),
+        source_type=found.source_type,
+        destination_type=found.destination_type,
     )
-    return Admission(plan=plan, source_type=source_type, destination_type=destination_type)
 
 
 def require_callbacks(plan: ExecutionPlan, report: SandboxReport) -> None:
@@ -155,7 +85,7 @@ def require_callbacks(plan: ExecutionPlan, report: SandboxReport) -> None:
             raise CannotStart(f"callback {callback.id}: {refusal}")
 
 
-# ------------------------------------------------------------------------------- the task
+# ---------------------------------------------------------------------------- the options
 
 
 def _options(given: Mapping[str, str]) -> Options:
@@ -181,64 +111,47 @@ def _conflict(task: runs.TaskRow, options: dict[OptionType, str]) -> ConflictRes
     return ConflictResolution.RENAME
 
 
-def _check(
-    task: runs.TaskRow, sources: Sequence[End], destinations: Sequence[End]
-) -> tuple[StorageType, StorageType | None]:
-    """The types of the first ends, once everything that a run needs is there."""
-    if not task.workflow_type or not task.workflow_action:
-        raise CannotStart("the task has no workflow type or no workflow action yet")
-    workflow_type = WorkflowType(task.workflow_type)
-    action = WorkflowAction(task.workflow_action)
-    if action not in SUPPORTED_ACTIONS:
-        raise CannotStart(f"this version cannot run the action {action.value}")
-    if (workflow_type, action) == (WorkflowType.DATA_ENRICHMENT, WorkflowAction.SCAN):
-        # It would be a plain scan, and its owner would wait for metadata that nobody computes.
-        raise CannotStart("this version cannot run a scan of data_enrichment")
-    if not sources:
-        raise CannotStart("the task has no source")
-    source_types = _types(sources, task.source_type, "source")
-    optional = action is WorkflowAction.RESTORE  # without one: back to the original place
-    if not destinations and not optional:
-        for source_type in source_types:
-            if needs_destination(workflow_type, action, source_type):
-                raise CannotStart("the task has no destination")
-    destination_types = _types(destinations, task.destination_type, "destination")
-    towards: Sequence[StorageType | None] = destination_types or [None]
-    for source_type, destination_type in product(source_types, towards):
-        _check_pair(workflow_type, action, source_type, destination_type)
-    ranged = any(source.range_last for source in sources)
-    if ranged and (action not in RANGED or not destinations):
-        raise CannotStart("a byte range goes with copy and with restore to a destination only")
-    return source_types[0], destination_types[0] if destination_types else None
-
-
-def _types(ends: Sequence[End], declared: str | None, side: str) -> list[StorageType]:
-    """The types of all these ends, in their order; only the declared one, where one is."""
-    found = list(dict.fromkeys(end.type for end in ends))
-    for each in found:
-        if declared and declared != each.value:
-            raise CannotStart(f"{side}_type is {declared}, but a {side} is a {each.value}")
-    return found
-
-
-def _check_pair(
-    workflow_type: WorkflowType,
-    action: WorkflowAction,
-    source_type: StorageType,
-    destination_type: StorageType | None,
-) -> None:
-    """Every source is written to every destination, so each pair has to be in the matrix."""
-    values = {
-        "workflow_action": action,
-        "source_type": source_type,
-        "destination_type": destination_type,
-    }
-    for field in refused_fields(workflow_type, action, source_type, destination_type):
-        what = f"{workflow_type.value} {action.value} from {source_type.value}"
-        raise CannotStart(f"{field} {values[field]} does not fit {what}")
-
-
 # ------------------------------------------------------------------------------- the plan
+
+
+def _plan(
+    connection: Connection,
+    task: runs.TaskRow,
+    execution_id: int,
+    config: Config,
+    options: Options,
+    found: TaskEnds,
+) -> ExecutionPlan:
+    action = WorkflowAction(task.workflow_action)
+    folder = _folder_of_backup(task, execution_id)
+    return ExecutionPlan(
+        execution_id=execution_id,
+        task_id=task.id,
+        sources=_sources(found.sources, found.targets, folder, options),
+        destinations=[
+            Destination(target.storage, target.root_id, list(target.further))
+            for target in found.targets
+        ],
+        conflict=_conflict(task, options),
+        checksum=ChecksumKind(options.get(OptionType.FILE_CHECKSUM, "none")),
+        # A move deletes what it has copied, so its copies are read back whatever the setting says.
+        verify=config.verify_by_reading_back or action is WorkflowAction.MOVE,
+        callbacks=[Callback(*each) for each in runs.callbacks(connection, task.id)],
+        workers=_workers(options, config),
+        slice_seconds=config.slice_seconds,
+        batch_files=config.batch_files_maximum,
+        batch_bytes=config.batch_bytes_maximum,
+        segment_bytes=config.segment_bytes,
+        action=action,
+        verify_from_medium=config.verify_from_medium,
+        soft_erase=_is_on(options, OptionType.SOFT_ERASE),
+        reset_file_date=_is_on(options, OptionType.RESET_FILE_DATE),
+        reset_folder_date=_is_on(options, OptionType.RESET_FOLDER_DATE),
+        order=ProcessingOrder(options.get(OptionType.PROCESSING_ORDER, "none")),
+        base_executions=_base_executions(connection, task),
+        original_place=found.original_place,
+        listed_execution=_listed_execution(connection, task, options),
+    )
 
 
 def _sources(
@@ -271,6 +184,10 @@ def _folder_of_backup(task: runs.TaskRow, execution_id: int) -> bytes:
         return b""
     name = task.name.replace("/", "_").encode()[:200]
     return paths.join(b"_" if name in {b".", b".."} else name, str(execution_id).encode())
+
+
+def _workers(options: Options, config: Config) -> int:
+    return int(options.get(OptionType.PARALLEL_PROCESSING, config.parallel_processing_default))
 
 
 def _listed_execution(connection: Connection, task: runs.TaskRow, options: Options) -> int:
