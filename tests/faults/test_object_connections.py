@@ -12,8 +12,11 @@ from random import Random
 import pytest
 
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
+from longshore.domain.storage import StorageKind, StorageReference
 from longshore.storage.backends.object_store.flow import REQUESTS_AT_FIRST
 from longshore.storage.backends.object_store.retrying import ATTEMPTS_MAXIMUM, RetryingClient
+from longshore.storage.backends.object_store.storage import ObjectStorage
+from longshore.storage.backends.object_store.store import Settings, Store
 from tests.object_servers.buckets import new_bucket
 from tests.object_servers.processes import ObjectServer
 from tests.object_servers.proxy import SLOW_DOWN, Disturbance, Proxy
@@ -21,6 +24,7 @@ from tests.object_servers.proxy import SLOW_DOWN, Disturbance, Proxy
 MEBIBYTE = 1 << 20
 STORES = [("ceph", "s3"), ("moto", "s3"), ("azurite", "azure"), ("gcs", "gcs"), ("swift", "swift")]
 ENDLESSLY = 1_000_000
+BUCKET = StorageReference(StorageKind.CLOUD_BUCKET, 1)
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,20 @@ def test_a_broken_download_is_resumed_by_range(line: Line) -> None:
     cut = line.proxy.disturb(Disturbance(cut_download_after=MEBIBYTE // 2, times=2))
     assert bytes(line.client.get_range("key", 0, len(content), etag=stat.etag)) == content
     assert cut.hits == 2
+
+
+def test_a_file_whose_answer_breaks_off_is_read_to_its_end(line: Line) -> None:
+    content = os.urandom(5 * MEBIBYTE)
+    line.direct.put("file", content)
+    storage = ObjectStorage(BUCKET, Store(line.client, Settings(uid=0, gid=0)))
+    with storage.open_folder(b"") as folder, folder.open(b"file") as reader:
+        cut = line.proxy.disturb(Disturbance(cut_download_after=2 * MEBIBYTE))
+        came = bytearray()
+        buffer = memoryview(bytearray(MEBIBYTE))
+        while count := reader.read_into(buffer, len(came)):
+            came += buffer[:count]
+    assert came == content
+    assert cut.hits == 1
 
 
 def test_a_download_that_stalls_is_resumed_by_range_after_the_time_out(line: Line) -> None:

@@ -34,6 +34,7 @@ from longshore.storage.backends.object_store.client import (
     Page,
     Part,
     PutOptions,
+    RangeBody,
     Upload,
 )
 from longshore.storage.backends.object_store.exchange import (
@@ -206,6 +207,9 @@ class AzureClient(ObjectClient):
     ) -> Data:
         asking = self._asking(key)
         return ranges.get_range(key, start, end, etag, asking, header=RANGE_HEADER, room=room)
+
+    def open_range(self, key: str, start: int, end: int, *, etag: str = "") -> RangeBody:
+        return ranges.open_range(key, start, end, etag, self._asking(key), header=RANGE_HEADER)
 
     def get_first(self, key: str, limit: int) -> tuple[ObjectStat, Data]:
         return ranges.get_first(self, key, limit, self._asking(key), stat_of, header=RANGE_HEADER)

@@ -146,6 +146,16 @@ class Get(NamedTuple):
     tag: object
 
 
+class RangeBody(Protocol):
+    """Bytes of an object that are on their way, for one thread at a time."""
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Fill the buffer; the bytes that came. Fewer at the end, or when the connection broke."""
+
+    def close(self) -> None:
+        """Give up the connection, or keep it for other requests if everything was read."""
+
+
 class ObjectClient(Protocol):
     """One bucket of one provider. The storage class, tags and encryption of new objects are
     settings of the client, not of a call."""
@@ -175,6 +185,13 @@ class ObjectClient(Protocol):
         middle may be resumed by the client from where it broke. `room` is memory for just so many
         bytes, which the client may use for them.
         """
+
+    def open_range(self, key: str, start: int, end: int, *, etag: str = "") -> RangeBody | None:
+        """The same bytes as `get_range`, to be read as they come; close it in any case.
+
+        None: this client has only whole ranges.
+        """
+        return None
 
     def get_first(self, key: str, limit: int) -> tuple[ObjectStat, Data]:
         """The object, its metadata included, and its first `limit` bytes or all there are.

@@ -97,7 +97,10 @@ class Answer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end(kind is None and self._wire.is_at_end and not self._is_last)
+        if kind is None:
+            self.close()
+        else:
+            self._end(False)
 
     def read(self) -> bytes:
         """The whole body."""
@@ -128,6 +131,10 @@ class Answer:
         except (OSError, Garbled):
             return filled  # the caller sees that something is missing, and goes on from there
         return filled
+
+    def close(self) -> None:
+        """Leave the block by hand, the body read or not."""
+        self._end(self._wire.is_at_end and not self._is_last)
 
     def _pieces(self) -> Iterator[bytes]:
         if self._wire.is_at_end:

@@ -7,7 +7,12 @@ from typing import Final
 
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError
 from longshore.storage.backends.object_store import http
-from longshore.storage.backends.object_store.client import Data, ObjectClient, ObjectStat
+from longshore.storage.backends.object_store.client import (
+    Data,
+    ObjectClient,
+    ObjectStat,
+    RangeBody,
+)
 from longshore.storage.backends.object_store.exchange import broken
 from longshore.storage.backends.object_store.hashing import md5_of
 from longshore.storage.backends.object_store.refusals import mismatch, replaced
@@ -35,12 +40,40 @@ def get_range(
     """All bytes of a range, of the object with that etag ("" = any)."""
 
     def get(buffer: memoryview, offset: int) -> int:
-        headers = {header: f"bytes={offset}-{offset + len(buffer) - 1}"}
-        if etag:
-            headers["if-match"] = f'"{etag}"'
+        headers = _headers(offset, offset + len(buffer), etag, header)
         return read_range(ask(headers), buffer, offset, key)
 
     return whole_range(key, start, end, get, room)
+
+
+class Body(RangeBody):
+    """The answer to a request for a range, as it comes."""
+
+    def __init__(self, answer: http.Answer, size: int) -> None:
+        self._answer = answer
+        self._left = size
+
+    def read_into(self, buffer: memoryview) -> int:
+        wanted = buffer[: self._left]
+        count = self._answer.read_into(wanted)
+        self._left -= count
+        return count
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+def open_range(
+    key: str, start: int, end: int, etag: str, ask: Ask, *, header: str = "range"
+) -> RangeBody:
+    """A range of the object with that etag ("" = any), whose bytes are still to come."""
+    answer = ask(_headers(start, end, etag, header))
+    try:
+        _check_range(answer, start, key)
+    except StorageError:
+        answer.close()
+        raise
+    return Body(answer, end - start)
 
 
 def get_first(
@@ -92,11 +125,20 @@ def whole_range(
 def read_range(answer: http.Answer, buffer: memoryview, start: int, key: str) -> int:
     """Read an answer to a request for a range, after making sure that it is that range."""
     with answer:
-        came = answer.headers.get("content-range", "")
-        if start and not came.startswith(f"bytes {start}-"):
-            cause = "the service gives no ranges"
-            raise StorageError(ErrorKind.UNSUPPORTED, RetryClass.NEVER, "read", key.encode(), cause)
+        _check_range(answer, start, key)
         return answer.read_into(buffer)
+
+
+def _headers(start: int, end: int, etag: str, header: str) -> dict[str, str]:
+    headers = {header: f"bytes={start}-{end - 1}"}
+    return headers | {"if-match": f'"{etag}"'} if etag else headers
+
+
+def _check_range(answer: http.Answer, start: int, key: str) -> None:
+    came = answer.headers.get("content-range", "")
+    if start and not came.startswith(f"bytes {start}-"):
+        cause = "the service gives no ranges"
+        raise StorageError(ErrorKind.UNSUPPORTED, RetryClass.NEVER, "read", key.encode(), cause)
 
 
 def _empty(client: ObjectClient, key: str) -> ObjectStat:

@@ -11,6 +11,7 @@ from longshore.domain.entry import Entry
 from longshore.storage.backends.object_store.client import Data, ObjectStat
 from longshore.storage.backends.object_store.metadata import decode_attributes
 from longshore.storage.backends.object_store.store import Store
+from longshore.storage.backends.object_store.streaming import Stream
 from longshore.storage.handler import SourceFile
 
 FIRST_BYTES: Final = 1024 * 1024
@@ -34,8 +35,13 @@ class ObjectReader(SourceFile):
         self._first = memoryview(first)
         self._ranges: OrderedDict[int, Future[Data]] = OrderedDict()  # by where they begin
         self._next = 0  # where a sequential reader reads next
+        self._stream = Stream(store.client, stat, store.pace)
 
     def close(self) -> None:
+        self._stream.close()
+        self._drop_all()
+
+    def _drop_all(self) -> None:
         while self._ranges:
             self._drop(self._ranges.popitem()[1])
 
@@ -46,11 +52,21 @@ class ObjectReader(SourceFile):
         return decode_attributes(self._stat.metadata or {})
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
+        count = self._stream_into(buffer, offset)
+        if count:
+            self._next = offset + count
+            return count
         data = self._data_at(offset)
         count = min(len(data), len(buffer))
         buffer[:count] = data[:count]
         self._next = offset + count
         return count
+
+    def _stream_into(self, buffer: memoryview, offset: int) -> int:
+        """Some bytes of what lies behind the first ones, if one request after the other will do."""
+        if not len(self._first) <= offset < self._stat.size:
+            return 0
+        return self._stream.read_into(buffer, offset)
 
     def _data_at(self, offset: int) -> memoryview:
         """Some bytes from the offset on; none at the end."""
@@ -58,15 +74,19 @@ class ObjectReader(SourceFile):
             return memoryview(b"")
         if offset < len(self._first):
             if len(self._first) < self._stat.size and offset == self._next:
-                self._read_ahead(len(self._first))
+                self._begin_behind_first()
             return self._first[offset:]
         start = self._start_of(offset)
         if offset == self._next:
             self._read_ahead(start)
         elif start not in self._ranges:
-            self.close()  # a jump: what was on its way will not be read
+            self._drop_all()  # a jump: what was on its way will not be read
         wanted = self._ranges.get(start) or self._begin(start)
         return memoryview(wanted.result())[offset - start :]
+
+    def _begin_behind_first(self) -> None:
+        if not self._stream.begin(len(self._first)):
+            self._read_ahead(len(self._first))
 
     def _start_of(self, offset: int) -> int:
         return max(offset // RANGE_BYTES * RANGE_BYTES, len(self._first))

@@ -17,6 +17,7 @@ from longshore.storage.backends.object_store.client import (
     Part,
     Put,
     PutOptions,
+    RangeBody,
     Throttled,
     Upload,
 )
@@ -68,6 +69,10 @@ class RetryingClient(ObjectClient):
         self, key: str, start: int, end: int, *, etag: str = "", room: bytearray | None = None
     ) -> Data:
         return self._again(lambda: self._client.get_range(key, start, end, etag=etag, room=room))
+
+    def open_range(self, key: str, start: int, end: int, *, etag: str = "") -> RangeBody | None:
+        """As the client's. A body that breaks is not gone on with: that is the caller's."""
+        return self._again(lambda: self._client.open_range(key, start, end, etag=etag))
 
     def get_first(self, key: str, limit: int) -> tuple[ObjectStat, Data]:
         return self._again(lambda: self._client.get_first(key, limit))

@@ -24,6 +24,7 @@ from longshore.storage.backends.object_store.keys import (
 )
 from longshore.storage.backends.object_store.names import has_any
 from longshore.storage.backends.object_store.retrying import RetryingClient
+from longshore.storage.backends.object_store.streaming import Pace
 from longshore.storage.handler import StagedFile
 
 LINK_TARGET_BYTES_MAXIMUM: Final = 4096  # no system makes longer symbolic links
@@ -58,6 +59,7 @@ class Store:
     def __init__(self, client: RetryingClient, settings: Settings) -> None:
         self.client = client
         self.buffers = Buffers()
+        self.pace = Pace()
         self.settings = settings
         self.abilities = client.abilities
         self._pool: ThreadPoolExecutor | None = None

@@ -31,6 +31,7 @@ from longshore.storage.backends.object_store.client import (
     Page,
     Part,
     PutOptions,
+    RangeBody,
     Upload,
 )
 from longshore.storage.backends.object_store.exchange import as_unavailable
@@ -132,6 +133,9 @@ class SwiftClient(ObjectClient):
         self, key: str, start: int, end: int, *, etag: str = "", room: bytearray | None = None
     ) -> Data:
         return ranges.get_range(key, start, end, etag, self._asking(key), room=room)
+
+    def open_range(self, key: str, start: int, end: int, *, etag: str = "") -> RangeBody:
+        return ranges.open_range(key, start, end, etag, self._asking(key))
 
     def get_first(self, key: str, limit: int) -> tuple[ObjectStat, Data]:
         return ranges.get_first(self, key, limit, self._asking(key), stat_of)
