@@ -7,7 +7,6 @@ in ranges, several at once, and so is what is left of an answer that breaks off.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Final
@@ -21,10 +20,10 @@ which another mover may read. Longer ones would cost a store no less."""
 PIECE_BYTES: Final = 512 * 1024
 """Handed out at most: still in the processor's cache when it is hashed and written."""
 
-JUDGED_BYTES: Final = 8 * 1024 * 1024  # after which it is known how fast an answer comes
-
-BYTES_PER_SECOND_MINIMUM: Final = 64 * 1024 * 1024
-"""Of one answer, while somebody waits for it. Below that several requests at once are faster."""
+JUDGED_BYTES: Final = 32 * 1024 * 1024
+WAITING_SECONDS_MAXIMUM: Final = 1 / 3
+"""For so many bytes: of what comes more slowly, several requests at once bring more. On a busy
+machine the bytes may be there and their reader not, so fewer of them tell nothing."""
 
 SLOW_SECONDS: Final = 60.0
 """For so long a store is taken to be as slow as it has been."""
@@ -36,17 +35,14 @@ class Pace:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.monotonic = monotonic
         self._slow_until = 0.0
-        self._lock = threading.Lock()
 
     @property
     def is_fast(self) -> bool:
         return self.monotonic() >= self._slow_until
 
-    def judge(self, count: int, seconds: float) -> None:
-        """So many bytes have taken so long to come."""
-        if count < seconds * BYTES_PER_SECOND_MINIMUM:
-            with self._lock:
-                self._slow_until = self.monotonic() + SLOW_SECONDS
+    def was_slow(self) -> None:
+        """Somebody has waited for too long."""
+        self._slow_until = self.monotonic() + SLOW_SECONDS
 
 
 class Stream:
@@ -59,8 +55,8 @@ class Stream:
         self._body: RangeBody | None = None
         self._next = self._end = 0  # of the request that is being answered
         self._is_over = False
-        self._judged = 0
-        self._seconds = 0.0
+        self._judged_bytes = 0
+        self._waited_seconds = 0.0
 
     def close(self) -> None:
         body, self._body = self._body, None
@@ -83,8 +79,9 @@ class Stream:
         wanted = buffer[: min(PIECE_BYTES, self._end - offset)]
         begun = self._pace.monotonic()
         count = self._body.read_into(wanted)
-        self._note(count, self._pace.monotonic() - begun)
-        if count < len(wanted):
+        self._next += count
+        self._judge(count, self._pace.monotonic() - begun)
+        if count < len(wanted) or not self._pace.is_fast:
             self._give_up()
         elif self._next == self._end:
             self.close()
@@ -93,22 +90,21 @@ class Stream:
     # Inside
 
     def _open(self, offset: int) -> None:
-        end = min((offset // REQUEST_BYTES + 1) * REQUEST_BYTES, self._stat.size)
         stat = self._stat
+        end = min((offset // REQUEST_BYTES + 1) * REQUEST_BYTES, stat.size)
+        begun = self._pace.monotonic()
         self._body = self._client.open_range(stat.key, offset, end, etag=stat.etag)
+        self._judge(0, self._pace.monotonic() - begun)
         self._next, self._end = offset, end
 
     def _give_up(self) -> None:
         self._is_over = True
         self.close()
 
-    def _note(self, count: int, seconds: float) -> None:
-        self._next += count
-        self._judged += count
-        self._seconds += seconds
-        if self._judged < JUDGED_BYTES:
-            return
-        self._pace.judge(self._judged, self._seconds)
-        self._judged, self._seconds = 0, 0.0
-        if not self._pace.is_fast:
-            self._give_up()
+    def _judge(self, count: int, seconds: float) -> None:
+        self._judged_bytes += count
+        self._waited_seconds += seconds
+        if self._waited_seconds > WAITING_SECONDS_MAXIMUM:
+            self._pace.was_slow()
+        elif self._judged_bytes >= JUDGED_BYTES:
+            self._judged_bytes, self._waited_seconds = 0, 0.0
