@@ -103,7 +103,7 @@ def measured(settling: Settling, reply: SpeedReply) -> AfterCommit:
     if reply.lost is not None:
         return settling.replace(PackedWork(1, item.size, item.payload))
     then = settling.replace(None)
-    if then is settling.gone:
+    if then == settling.gone:
         return then
     failed = reply.failure is not None
     change = Counters(

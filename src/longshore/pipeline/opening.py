@@ -7,6 +7,7 @@ the catalogue has chosen.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 from longshore.domain import paths
 from longshore.domain.entry import Entry, EntryKind
@@ -21,19 +22,19 @@ from longshore.storage.handler import Folder
 
 def open_listing(folder: ScanFolder, toolbox: Toolbox) -> Listing:
     """What is left of the folder; where it goes anywhere, its destination is there then."""
-    opened = toolbox.sources[folder.source].open_folder(folder.path)
-    try:
+    with ExitStack() as undo:
+        opened = toolbox.sources[folder.source].open_folder(folder.path)
+        undo.callback(opened.close)
         plan = toolbox.plan
         standing, comparer = None, None
         if plan.destinations and not plan.original_place:
             standing = _standing(folder, toolbox)
+            undo.callback(standing.close)
             if standing.is_missing and not folder.only:
                 _make(folder, toolbox)
             comparer = open_comparer(folder, opened, standing, toolbox)
         entries = _entries(folder, opened, toolbox) if comparer is None else iter(())
-    except BaseException:
-        opened.close()
-        raise
+        undo.pop_all()
     return Listing(opened, entries, standing, comparer)
 
 
