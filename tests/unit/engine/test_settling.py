@@ -22,7 +22,7 @@ from tests.workshop import Workshop
 def test_a_measured_speed_does_not_count_where_its_item_is_settled_already(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    removed = []
+    removed: list[bool] = []
 
     def settle_late(floor: Floor, returned: Sequence[Returned]) -> None:
         with floor.journal() as connection:
