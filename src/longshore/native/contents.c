@@ -58,10 +58,20 @@ static Py_ssize_t read_some(Call *call, PyObject *names, Content *contents) {
     return count;
 }
 
+/* What outcomes are made of. */
+typedef struct {
+    const Loops *loops;
+    Numbers *numbers;
+    PyObject *names;
+    const Content *contents;
+} Reading;
+
 /* (entry, content, digest) */
-static PyObject *read_outcome(const Loops *loops, Numbers *numbers, PyObject *name,
-                              const Content *content) {
-    PyObject *entry = make_entry(loops, numbers, name, &content->found, NULL);
+static PyObject *read_outcome_at(const void *from, Py_ssize_t index) {
+    const Reading *reading = from;
+    const Content *content = &reading->contents[index];
+    PyObject *entry = make_entry(reading->loops, reading->numbers,
+                                 PyTuple_GET_ITEM(reading->names, index), &content->found, NULL);
     PyObject *bytes =
         PyBytes_FromStringAndSize(content->content, (Py_ssize_t)content->found.st_size);
     PyObject *digest = PyBytes_FromStringAndSize((const char *)content->digest, DIGEST_BYTES);
@@ -78,16 +88,8 @@ static PyObject *read_outcome(const Loops *loops, Numbers *numbers, PyObject *na
 static PyObject *read_outcomes(const Loops *loops, PyObject *names, const Content *contents,
                                Py_ssize_t count) {
     Numbers numbers = {0};
-    PyObject *list = PyList_New(count);
-    for (Py_ssize_t index = 0; list != NULL && index < count; index++) {
-        PyObject *outcome =
-            read_outcome(loops, &numbers, PyTuple_GET_ITEM(names, index), &contents[index]);
-        if (outcome == NULL) {
-            Py_CLEAR(list);
-        } else {
-            PyList_SET_ITEM(list, index, outcome);
-        }
-    }
+    Reading reading = {.loops = loops, .numbers = &numbers, .names = names, .contents = contents};
+    PyObject *list = list_of(count, read_outcome_at, &reading);
     drop_numbers(&numbers);
     return list;
 }
@@ -200,25 +202,11 @@ static bool read_details(PyObject *details, Staged *staged, Py_ssize_t count) {
     return true;
 }
 
-static PyObject *written_outcomes(const Staged *staged, Py_ssize_t count) {
-    PyObject *list = PyList_New(count);
-    for (Py_ssize_t index = 0; list != NULL && index < count; index++) {
-        PyObject *outcome = Py_BuildValue("(y#i)", (const char *)staged[index].digest,
-                                          (Py_ssize_t)DIGEST_BYTES, staged[index].lost);
-        if (outcome == NULL) {
-            Py_CLEAR(list);
-        } else {
-            PyList_SET_ITEM(list, index, outcome);
-        }
-    }
-    PyObject *descriptors = list == NULL ? NULL : descriptors_of(staged, count);
-    PyObject *both = descriptors == NULL ? NULL : PyTuple_Pack(2, list, descriptors);
-    Py_XDECREF(descriptors);
-    Py_XDECREF(list);
-    if (both == NULL) {
-        close_descriptors(staged, count);
-    }
-    return both;
+/* (digest, lost) */
+static PyObject *written_outcome_at(const void *from, Py_ssize_t index) {
+    const Staged *staged = from;
+    return Py_BuildValue("(y#i)", (const char *)staged[index].digest, (Py_ssize_t)DIGEST_BYTES,
+                         staged[index].lost);
 }
 
 /* A tuple of bytes objects, which nobody can change; NULL with an exception. */
@@ -246,7 +234,8 @@ static PyObject *write_checked(Call *call, PyObject *contents, PyObject *tempora
         Py_BEGIN_ALLOW_THREADS
         count = write_some(call, contents, temporaries, staged);
         Py_END_ALLOW_THREADS
-        result = written_outcomes(staged, count);
+        PyObject *list = list_of(count, written_outcome_at, staged);
+        result = with_descriptors(list, staged, count);
     }
     end_call(call);
     PyMem_RawFree(staged);

@@ -236,23 +236,41 @@ void end_call(Call *call) {
     PyMem_RawFree(call->chunk);
 }
 
-PyObject *descriptors_of(const Staged *staged, Py_ssize_t count) {
-    PyObject *descriptors = PyList_New(count);
-    for (Py_ssize_t index = 0; descriptors != NULL && index < count; index++) {
-        PyObject *descriptor = PyLong_FromLong(staged[index].descriptor);
-        if (descriptor == NULL) {
-            Py_CLEAR(descriptors);
+/* ------------------------------------------------------------------ what came of it */
+
+PyObject *list_of(Py_ssize_t count, Make *make, const void *from) {
+    PyObject *list = PyList_New(count);
+    for (Py_ssize_t index = 0; list != NULL && index < count; index++) {
+        PyObject *made = make(from, index);
+        if (made == NULL) {
+            Py_CLEAR(list);
         } else {
-            PyList_SET_ITEM(descriptors, index, descriptor);
+            PyList_SET_ITEM(list, index, made);
         }
     }
-    return descriptors;
+    return list;
 }
 
-void close_descriptors(const Staged *staged, Py_ssize_t count) {
+static PyObject *descriptor_at(const void *from, Py_ssize_t index) {
+    const Staged *staged = from;
+    return PyLong_FromLong(staged[index].descriptor);
+}
+
+static void close_descriptors(const Staged *staged, Py_ssize_t count) {
     for (Py_ssize_t index = 0; index < count; index++) {
         if (staged[index].descriptor != NAMED) {
             close(staged[index].descriptor);
         }
     }
+}
+
+PyObject *with_descriptors(PyObject *outcomes, const Staged *staged, Py_ssize_t count) {
+    PyObject *descriptors = outcomes == NULL ? NULL : list_of(count, descriptor_at, staged);
+    PyObject *both = descriptors == NULL ? NULL : PyTuple_Pack(2, outcomes, descriptors);
+    Py_XDECREF(descriptors);
+    Py_XDECREF(outcomes);
+    if (both == NULL) {
+        close_descriptors(staged, count);
+    }
+    return both;
 }

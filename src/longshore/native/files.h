@@ -52,8 +52,12 @@ typedef bool Fill(Call *call, int target, Staged *staged, const void *what);
 /* A new file, without a name if possible, filled. */
 bool create(Call *call, const char *temporary, Staged *staged, Fill *fill, const void *what);
 
-/* A list of the descriptors; NULL with an exception. */
-PyObject *descriptors_of(const Staged *staged, Py_ssize_t count);
-void close_descriptors(const Staged *staged, Py_ssize_t count);
+/* Makes what has this index in a list; NULL with an exception. */
+typedef PyObject *Make(const void *from, Py_ssize_t index);
+/* A list of so many objects; NULL with an exception. */
+PyObject *list_of(Py_ssize_t count, Make *make, const void *from);
+/* (outcomes, descriptors), given the outcomes or NULL: it takes them over, and closes the
+   descriptors when it returns NULL with an exception. */
+PyObject *with_descriptors(PyObject *outcomes, const Staged *staged, Py_ssize_t count);
 
 #endif

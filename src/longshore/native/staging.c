@@ -95,10 +95,20 @@ static Py_ssize_t stage_some(Call *call, PyObject *names, PyObject *temporaries,
     return count;
 }
 
+/* What outcomes are made of. */
+typedef struct {
+    const Loops *loops;
+    Numbers *numbers;
+    PyObject *names;
+    const Staged *staged;
+} Staging;
+
 /* (entry, digest, lost) */
-static PyObject *outcome_of(const Loops *loops, Numbers *numbers, PyObject *name,
-                            const Staged *staged) {
-    PyObject *entry = make_entry(loops, numbers, name, &staged->found, NULL);
+static PyObject *outcome_at(const void *from, Py_ssize_t index) {
+    const Staging *staging = from;
+    const Staged *staged = &staging->staged[index];
+    PyObject *entry = make_entry(staging->loops, staging->numbers,
+                                 PyTuple_GET_ITEM(staging->names, index), &staged->found, NULL);
     PyObject *digest = PyBytes_FromStringAndSize((const char *)staged->digest, DIGEST_BYTES);
     PyObject *lost = PyLong_FromLong(staged->lost);
     PyObject *outcome = NULL;
@@ -115,25 +125,10 @@ static PyObject *outcome_of(const Loops *loops, Numbers *numbers, PyObject *name
 static PyObject *outcomes(const Loops *loops, PyObject *names, const Staged *staged,
                           Py_ssize_t count) {
     Numbers numbers = {0};
-    PyObject *list = PyList_New(count);
-    for (Py_ssize_t index = 0; list != NULL && index < count; index++) {
-        PyObject *outcome =
-            outcome_of(loops, &numbers, PyTuple_GET_ITEM(names, index), &staged[index]);
-        if (outcome == NULL) {
-            Py_CLEAR(list);
-        } else {
-            PyList_SET_ITEM(list, index, outcome);
-        }
-    }
+    Staging staging = {.loops = loops, .numbers = &numbers, .names = names, .staged = staged};
+    PyObject *list = list_of(count, outcome_at, &staging);
     drop_numbers(&numbers);
-    PyObject *descriptors = list == NULL ? NULL : descriptors_of(staged, count);
-    PyObject *both = descriptors == NULL ? NULL : PyTuple_Pack(2, list, descriptors);
-    Py_XDECREF(descriptors);
-    Py_XDECREF(list);
-    if (both == NULL) {
-        close_descriptors(staged, count);
-    }
-    return both;
+    return with_descriptors(list, staged, count);
 }
 
 /* With memory for the call; the result, or NULL with an exception. */
