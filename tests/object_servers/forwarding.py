@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import http.client
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager
+from http.server import ThreadingHTTPServer
 from typing import Protocol
 from urllib.parse import urlsplit
+
+from tests.answering import QuietHandler, answering
 
 HELD_SECONDS = 60.0  # until a request that nobody has let go of is given up
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "proxy-authorization"}
@@ -85,12 +86,8 @@ def _count(lines: list[str], method: str, words: tuple[str, ...]) -> int:
     )
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(QuietHandler):
     server: Forwarding
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        return
 
     def _forward(self) -> None:
         self.server.requests.append(f"{self.command} {self.path}")
@@ -128,14 +125,6 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _forward
 
 
-@contextmanager
-def forwarding() -> Iterator[Forwarding]:
+def forwarding() -> AbstractContextManager[Forwarding]:
     """The proxy, for as long as the block lasts."""
-    with Forwarding() as proxy:
-        thread = threading.Thread(target=proxy.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield proxy
-        finally:
-            proxy.shutdown()
-            thread.join()
+    return answering(Forwarding())

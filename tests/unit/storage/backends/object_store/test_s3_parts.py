@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import pytest
 
 from longshore.domain.errors import ErrorKind, StorageError
 from longshore.storage.backends.object_store.client import Upload
-from longshore.storage.backends.object_store.s3 import open_client
 from longshore.storage.backends.object_store.s3_client import S3Client
+from tests.answering import QuietHandler, answering
 
 CONTENT = bytes(range(256)) * 40
 MD5 = hashlib.md5(CONTENT).digest()
@@ -34,12 +33,8 @@ class Server(ThreadingHTTPServer):
         self.damaged: set[str] = set()
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(QuietHandler):
     server: Server
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        return
 
     def do_PUT(self) -> None:
         server = self.server
@@ -71,24 +66,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[S3Client]:
-    endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    client = open_client(
-        {"endpoint": endpoint, "bucket": "bucket", "access_key": "key", "secret_key": "secret"}
-    )
-    yield client
-    client.close()
+    with answering(Server()) as server:
+        yield server
 
 
 def test_the_checksum_goes_along_until_an_etag_confirms_it(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import pytest
 
 from longshore.domain.errors import ErrorKind, StorageError
 from longshore.storage.backends.object_store.s3 import open_client
 from longshore.storage.backends.object_store.s3_client import S3Client
+from tests.answering import QuietHandler, answering
 
 CONTENT = bytes(range(256)) * 4000
 ETAG = hashlib.md5(CONTENT).hexdigest()
@@ -29,12 +29,8 @@ class Server(ThreadingHTTPServer):
         self.ranges: list[str] = []
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(QuietHandler):
     server: Server
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        return
 
     def do_GET(self) -> None:
         asked = self.headers["range"]
@@ -55,24 +51,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[S3Client]:
-    endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    client = open_client(
-        {"endpoint": endpoint, "bucket": "bucket", "access_key": "key", "secret_key": "secret"}
-    )
-    yield client
-    client.close()
+    with answering(Server()) as server:
+        yield server
 
 
 def test_a_range_goes_on_at_the_byte_where_the_connection_broke(
