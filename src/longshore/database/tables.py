@@ -612,7 +612,7 @@ record_folders = Table(
     "record_folders",
     journal,
     Column("execution_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("folder_key", BigInteger, primary_key=True, autoincrement=False),  # catalogue.path_key
+    Column("folder_key", BigInteger, primary_key=True, autoincrement=False),  # path_keys.path_key
     Column("first_number", BigInteger, primary_key=True, autoincrement=False),  # of the block
     Column("first_name", LargeBinary, nullable=False),
     Column("last_name", LargeBinary, nullable=False),
