@@ -29,6 +29,7 @@ from longshore.domain.errors import (
     StorageUnavailable,
 )
 from longshore.domain.outcome import Outcome
+from longshore.domain.task import ProcessingOrder
 from longshore.pipeline import falling_back
 from longshore.pipeline.comparing import MOVABLE, beside, may_pass_over
 from longshore.pipeline.copying import ATTEMPTS_MAXIMUM, lost_storage, pause_seconds
@@ -51,6 +52,7 @@ from longshore.storage.bulk import FolderComparer
 
 CHUNK_ENTRIES = 1000  # entries between two looks at the clock, and files per question to callbacks
 FOUND_FILES_MAXIMUM = 4000  # files one reply brings, so that copying soon begins
+FOUND_SLICE_PART = 0.025  # of a slice, that files to copy wait in a slow listing while movers idle
 FOUND_FOLDERS_MAXIMUM = 2000  # folders one reply brings: bounds its size and the mover's memory
 UNCHANGED_BYTES_MAXIMUM = 512 << 10  # of entries of unchanged files in one reply; about 7,000
 
@@ -73,6 +75,10 @@ class _Scan:
     pending: list[ScanFolder] = field(init=False)  # a stack: the next one is the last
     rest: ScanFolder | None = field(default=None)  # what is not yet listed of the present folder
     inside: bool = False  # the slice ended inside a folder that this mover keeps open
+    begun: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.begun = self.toolbox.monotonic()
 
     def run(self, folders: list[ScanFolder]) -> ScanReply:
         self.pending = folders[::-1]
@@ -106,9 +112,17 @@ class _Scan:
         return (
             self.toolbox.time_is_up()
             or self.findings.files >= FOUND_FILES_MAXIMUM
+            or self._keeps_movers_waiting()
             or len(self.findings.folders) >= FOUND_FOLDERS_MAXIMUM
             or self.findings.unchanged_bytes >= UNCHANGED_BYTES_MAXIMUM
         )
+
+    def _keeps_movers_waiting(self) -> bool:
+        """Whether it has had files to copy for long; with an order, all have to be found first."""
+        if self.toolbox.plan.order is not ProcessingOrder.NONE or not self.findings.packer.files:
+            return False
+        waiting = self.toolbox.monotonic() - self.begun
+        return waiting >= self.toolbox.plan.slice_seconds * FOUND_SLICE_PART
 
     # ------------------------------------------------------------------ one folder
 

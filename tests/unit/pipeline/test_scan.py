@@ -66,6 +66,18 @@ def test_slices_that_end_at_once_find_every_file_exactly_once(
     assert sum(reply.found_files for reply in replies) == FILES
 
 
+@pytest.mark.parametrize(("look_seconds", "at_most"), [(0.0, FILES), (0.06, 3)])
+def test_files_to_copy_do_not_wait_for_a_slow_listing(
+    bench: Bench, look_seconds: float, at_most: int
+) -> None:
+    grow(bench.source, FILES, per_folder=3)
+    bench.slice_seconds = 2.0
+    bench.monotonic = itertools.count(0.0, look_seconds).__next__
+    replies = bench.scan_all()
+    assert max(reply.found_files for reply in replies) == at_most
+    assert sorted(planned(replies)) == sorted(every_file(bench.source))
+
+
 def test_the_rest_of_a_folder_is_listed_from_the_name_behind_the_last_chunk(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
