@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-PYTEST_WORKERS ?= auto
+# Two more than there are processors: tests wait for servers most of their time.
+PYTEST_WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 # Compiled once here: where the environment forbids writing bytecode, every start of a server would
 # compile everything anew, for several seconds.
 INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
