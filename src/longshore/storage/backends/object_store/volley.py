@@ -212,7 +212,12 @@ class _Volley:
             return Broken(str(error) or type(error).__name__)
 
     def _next(self, descriptor: int, turn: _Turn, requests: Iterator[Request]) -> None:
-        """Send the next request on the connection, or on a new one if that has ended."""
+        """Send the next request on the connection, or on a new one if that has ended.
+
+        A server that has answered before it had the whole body would take what comes next for the
+        rest of it.
+        """
+        turn.is_reusable = turn.is_reusable and not turn.unsent
         del self._turns[descriptor]
         self._poll.unregister(descriptor)
         if not turn.is_reusable:

@@ -243,6 +243,23 @@ def test_what_does_not_answer_is_given_up_and_the_others_are_not() -> None:
     assert [type(each) for each in results].count(Reply) == 9
 
 
+def test_a_connection_whose_request_was_refused_before_it_was_sent_bears_no_other() -> None:
+    connections: list[int] = []
+
+    def refuse_unread(accepted: socket.socket, number: int) -> None:
+        connections.append(number)
+        next(heads(accepted), None)
+        accepted.sendall(b"HTTP/1.1 503 Slow Down\r\ncontent-length: 0\r\n\r\n")
+        while accepted.recv(65536):
+            pass
+
+    too_much = bytes(64 * 1024 * 1024)  # more than both ends of a connection hold
+    with scripted(refuse_unread) as place:
+        results = fired(place, [too_much, too_much], width=1)
+    assert [each.status for each in results if isinstance(each, Reply)] == [503, 503]
+    assert connections == [0, 1]
+
+
 def test_nobody_at_the_address_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
