@@ -257,10 +257,15 @@ def test_files_get_names_beyond_the_descriptors_to_spare(pair: Pair) -> None:
     names = [b"a", b"b", b"c"]
     for name in names:
         (pair.source / os.fsdecode(name)).write_bytes(name)
-    first = os.open(pair.source, os.O_RDONLY)  # the lowest number that is free
-    os.close(first)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    gaps = []  # numbers that others have freed below it
+    while (first := os.open(pair.source, os.O_RDONLY)) < highest:
+        gaps.append(first)
+    os.close(first)  # the lowest number that is free, and none behind it is taken
     # Each source is open while its file is staged.
     _, descriptors = pair.stage_unnamed(names, below=first + 2)
+    for gap in gaps:
+        os.close(gap)
     assert descriptors == [first + 1, -1, -1]
     assert pair.left() == [".longshore-b", ".longshore-c"]
     temporaries = [staged_name(name) for name in names]
