@@ -106,8 +106,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     interprets_access: bool = True  # access lists have an effect: checked, and handed down
     staged_in_memory_bytes: int = 0
     """Staged files up to this size are in the handler's memory until `commit`: no other handler
-    sees them, and whether the storage is there and has room is only found out then. What was
-    written of bigger ones lasts beyond `close` in pieces of this size, counted from the start."""
+    sees them, and whether the storage is there and has room is only found out then. So nobody may
+    go on with one that another has begun."""
 
 
 POSIX_BACKEND = "posix"

@@ -225,12 +225,13 @@ class _Slice:
         if linked is not None:
             return linked
         entry, toolbox = present.entry, self.toolbox
-        length = segment_bytes(entry.size, toolbox.plan.segment_bytes)
         self.writer.where.side = Side.DESTINATION
         with self.writer.stage(
             present.target, present.reader, entry, token=b"", resume=False
         ) as file:
             token = file.token()
+            # A segment counts as written once it lasts. Both are powers of two.
+            length = max(segment_bytes(entry.size, toolbox.plan.segment_bytes), file.piece_bytes())
         return Segments(
             source=entry,
             digests=[],

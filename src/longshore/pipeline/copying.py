@@ -61,9 +61,17 @@ _decoder = msgspec.msgpack.Decoder(CopyWork)
 def run(payload: bytes, toolbox: Toolbox, *, fresh: bool) -> CopyReply:
     """Copy files of the batch until the slice ends; what is left comes back."""
     work = _decoder.decode(payload)
-    if len(work.groups) == 1 and work.groups[0].files[0].entry.size > toolbox.plan.segment_bytes:
+    if work.big is not None or _is_big(work.groups, toolbox):
         return big.run(work, toolbox)
     return _Slice(toolbox, fresh).run(work.groups)
+
+
+def _is_big(groups: list[CopyGroup], toolbox: Toolbox) -> bool:
+    """Whether the work is one file that may be moved by several slices, and by several movers."""
+    group = groups[0]
+    destination = toolbox.destination_of(group.source).capabilities
+    whole = max(toolbox.plan.segment_bytes, destination.staged_in_memory_bytes)
+    return len(groups) == 1 and group.files[0].entry.size > whole
 
 
 @dataclass(slots=True)

@@ -171,6 +171,13 @@ class StagedFile(_Closing):
         """
         return b""
 
+    def piece_bytes(self) -> int:
+        """What was written lasts beyond `close` in whole pieces of this length, a power of two.
+
+        They count from the start of the file. Object stores give the length of their parts.
+        """
+        return 1
+
     @abstractmethod
     def set_metadata(self, metadata: Metadata) -> tuple[str, ...]:
         """Set what the storage keeps; the names of the fields that it could not keep.

@@ -60,6 +60,9 @@ class ForwardingStagedFile(StagedFile):
     def token(self) -> bytes:
         return self.inner.token()
 
+    def piece_bytes(self) -> int:
+        return self.inner.piece_bytes()
+
     def set_size(self, size: int) -> None:
         self.inner.set_size(size)
 

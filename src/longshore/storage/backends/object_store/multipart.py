@@ -11,6 +11,7 @@ from longshore.domain.errors import ErrorKind, RetryClass, StorageError, Storage
 from longshore.storage.backends.object_store import metadata as file_metadata
 from longshore.storage.backends.object_store import uploads
 from longshore.storage.backends.object_store.client import Abilities, Part, PutOptions, Upload
+from longshore.storage.backends.object_store.extents import Extents
 from longshore.storage.backends.object_store.hashing import TOGETHER, md5s_of
 from longshore.storage.backends.object_store.publishing import Publishing
 from longshore.storage.backends.object_store.store import Store
@@ -43,22 +44,16 @@ class _Piece:
 
     def __init__(self, data: bytearray) -> None:
         self.data = data
-        self._there: list[tuple[int, int]] = []
+        self._there = Extents()
 
     def write(self, data: memoryview, offset: int) -> bool:
         """Whether the part is whole now."""
         self.data[offset : offset + len(data)] = data
-        there: list[tuple[int, int]] = []
-        for start, end in sorted([*self._there, (offset, offset + len(data))]):
-            if there and start <= there[-1][1]:
-                there[-1] = (there[-1][0], max(end, there[-1][1]))
-            else:
-                there.append((start, end))
-        self._there = there
-        return there == [(0, len(self.data))]
+        self._there.add(offset, offset + len(data))
+        return self._there.are_all(len(self.data))
 
     def end(self) -> int:
-        return self._there[-1][1]
+        return self._there.end
 
 
 class StagedUpload(StagedFile):
@@ -116,6 +111,9 @@ class StagedUpload(StagedFile):
 
     def token(self) -> bytes:
         return uploads.token_of(self._begun)
+
+    def piece_bytes(self) -> int:
+        return self._length
 
     def set_metadata(self, metadata: Metadata) -> tuple[str, ...]:
         self._metadata, lost = file_metadata.encode(

@@ -8,6 +8,7 @@ from longshore.domain.entry import EntryKind
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError
 from longshore.storage.backends.object_store import metadata as file_metadata
 from longshore.storage.backends.object_store.client import PutOptions
+from longshore.storage.backends.object_store.extents import Extents
 from longshore.storage.backends.object_store.publishing import Publishing
 from longshore.storage.backends.object_store.store import Store
 from longshore.storage.handler import Metadata, StagedFile
@@ -26,6 +27,7 @@ class StagedObject(StagedFile):
         self._publishing = publishing
         self._name = temporary_name
         self._content = bytearray()
+        self._there = Extents()
         self._room = size  # taken of the store's memory
         self._metadata: dict[str, str] = {}
         self._kind = EntryKind.FILE
@@ -39,6 +41,7 @@ class StagedObject(StagedFile):
         if end > len(self._content):
             self._content.extend(bytes(end - len(self._content)))
         self._content[offset:end] = data
+        self._there.add(offset, end)
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
         data = memoryview(self._content)[offset : offset + len(buffer)]
@@ -62,6 +65,9 @@ class StagedObject(StagedFile):
         if self.is_gone:
             cause = "the staged file was removed"
             raise StorageError(ErrorKind.NOT_FOUND, RetryClass.NEVER, "publish", name, cause)
+        if not self._there.are_all(len(self._content)):
+            cause = "another handler has got the beginning"
+            raise StorageError(ErrorKind.STALE, RetryClass.NOW, "publish", name, cause)
         options = PutOptions(
             metadata=self._metadata,
             only_if_absent=conditional and not replace,
