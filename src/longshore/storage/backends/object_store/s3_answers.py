@@ -135,8 +135,8 @@ def md5_of_etag(etag: str, headers: Mapping[str, str]) -> bytes:
     return bytes.fromhex(etag) if _MD5_ETAG.match(etag) and not encrypted else b""
 
 
-def page_of(root: ET.Element) -> tuple[Page, str]:
-    """A page of a listing, and what fetches the next one ("" at the end)."""
+def page_of(root: ET.Element) -> tuple[Page, bool, str]:
+    """A page of a listing, whether there is another one, and what fetches that."""
     is_encoded = root.findtext("EncodingType") == "url"
     objects = [_listed(found, is_encoded) for found in root.iterfind("Contents")]
     prefixes = [
@@ -144,7 +144,7 @@ def page_of(root: ET.Element) -> tuple[Page, str]:
         for found in root.iterfind("CommonPrefixes")
     ]
     more = root.findtext("IsTruncated") == "true"
-    return Page(objects, prefixes), (root.findtext("NextContinuationToken") or "") if more else ""
+    return Page(objects, prefixes), more, root.findtext("NextContinuationToken") or ""
 
 
 def parts_of(root: ET.Element) -> tuple[list[Part], str]:

@@ -26,6 +26,7 @@ from longshore.storage.backends.object_store.exchange import (
     Asked,
     as_unavailable,
     base64_text,
+    unreadable,
 )
 from longshore.storage.backends.object_store.hashing import md5_of
 from longshore.storage.backends.object_store.profiles import Profile
@@ -192,13 +193,15 @@ class S3Client(ObjectClient):
         query = _listing(prefix, delimiter, after, left)
         while True:
             _, body = self._requests.read("GET", "", "list", query=query)
-            page, token = page_of(parse(body, "list", prefix))
+            page, more, token = page_of(parse(body, "list", prefix))
             yield page
             if limit:
                 left -= len(page.objects) + len(page.prefixes)
-            if not token or left <= 0:
+            if not more or left <= 0:
                 return
             query = _listing(prefix, delimiter, after, left) | {"continuation-token": token}
+            if not token:
+                raise _cut_listing(prefix)
 
     # ------------------------------------------------------------------ uploads in parts
 
@@ -207,7 +210,10 @@ class S3Client(ObjectClient):
         _, body = self._requests.read(
             "POST", key, "begin upload of", query={"uploads": ""}, headers=headers
         )
-        return Upload(key, parse(body, "begin upload of", key).findtext("UploadId") or "")
+        upload_id = parse(body, "begin upload of", key).findtext("UploadId")
+        if not upload_id:
+            raise unreadable("begin upload of", key, ValueError("it names no upload"))
+        return Upload(key, upload_id)
 
     def put_part(self, upload: Upload, number: int, data: Data, *, md5: bytes = b"") -> Part:
         return self._parts.send(upload, number, data, md5 or md5_of(data))
@@ -340,8 +346,10 @@ class S3Client(ObjectClient):
         }
         query = {"partNumber": str(number), "uploadId": upload.id}
         _, body = self._requests.read("PUT", upload.key, "copy", query=query, headers=headers)
-        etag = (parse(body, "copy", upload.key).findtext("ETag") or "").strip('"')
-        return Part(number, end - start, etag)
+        root = parse(body, "copy", upload.key)
+        if root.tag == "Error":  # as with whole copies
+            raise refusal(500, body, "copy", upload.key)
+        return Part(number, end - start, (root.findtext("ETag") or "").strip('"'))
 
 
 def _stat(requests: Requests, key: str) -> ObjectStat:
@@ -354,6 +362,13 @@ def _refused_creation(
 ) -> StorageError:
     """The error of a request that makes an object."""
     if error.kind is not ErrorKind.STALE or "if-none-match" not in headers:
+def _cut_listing(prefix: str) -> StorageError:
+    """The error for a store that knows the older form of listings only: what is behind the first
+    page must not pass for not being there."""
+    cause = "the listing breaks off without saying how it goes on (ListObjectsV2 is needed)"
+    return StorageError(ErrorKind.UNSUPPORTED, RetryClass.NEVER, "list", prefix.encode(), cause)
+
+
         return error
     return StorageError(ErrorKind.EXISTS, RetryClass.NEVER, deed, key.encode(), "it exists")
 

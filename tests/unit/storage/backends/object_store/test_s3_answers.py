@@ -1,0 +1,76 @@
+"""Answers of S3 services that are not as they should be, or say no behind a yes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
+
+import pytest
+
+from longshore.domain.errors import ErrorKind, StorageError
+from longshore.storage.backends.object_store.client import Upload
+from longshore.storage.backends.object_store.s3_client import S3Client
+from tests.answering import QuietHandler, answering
+
+OLD_LISTING = b"""<ListBucketResult><IsTruncated>true</IsTruncated>
+<Contents><Key>a</Key><Size>1</Size><ETag>"e"</ETag></Contents></ListBucketResult>"""
+ERROR = b"<Error><Code>InternalError</Code></Error>"
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    body = b""
+    headers: dict[str, str] = {}
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
+class Handler(QuietHandler):
+    """Says yes to everything, in these words."""
+
+    server: Server
+
+    def _answer(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(200)
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
+        if "transfer-encoding" not in self.server.headers:
+            self.send_header("content-length", str(len(self.server.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(self.server.body)
+
+    do_GET = do_HEAD = do_PUT = do_POST = _answer
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with answering(Server()) as server:
+        yield server
+
+
+def test_a_listing_that_breaks_off_is_not_taken_for_a_whole_one(
+    server: Server, client: S3Client
+) -> None:
+    server.body = OLD_LISTING
+    with pytest.raises(StorageError, match="breaks off") as caught:
+        list(client.pages())
+    assert caught.value.kind is ErrorKind.UNSUPPORTED
+    # What was wanted of it is there.
+    [page] = client.pages(limit=1)
+    assert [stat.key for stat in page.objects] == ["a"]
+
+
+def test_a_part_that_was_not_copied_is_an_error(server: Server, client: S3Client) -> None:
+    server.body = ERROR
+    server.headers = {"etag": '"0"'}
+    with pytest.raises(StorageError, match="InternalError"):
+        client._copy_part("/bucket/a", client.head("a"), Upload("b", "1"), 1, 0, 10)
+
+
+def test_an_upload_without_a_name_is_not_begun(server: Server, client: S3Client) -> None:
+    server.body = b"<Other/>"
+    with pytest.raises(StorageError, match="names no upload"):
+        client.begin_upload("a")
