@@ -217,8 +217,7 @@ class AzureClient(ObjectClient):
     def put(self, key: str, data: Data, options: PutOptions = PLAIN) -> ObjectStat:
         md5 = md5_of(data)
         headers = {
-            **self._tier,
-            **metadata_headers(options.metadata),
+            **self._new_headers(options),
             "x-ms-blob-type": "BlockBlob",
             "content-md5": base64_text(md5),
             **_condition(options),
@@ -249,8 +248,7 @@ class AzureClient(ObjectClient):
             raise replaced("copy", source_key)
         kept = (found.metadata or {}) if metadata is None else metadata
         headers = {
-            **self._tier,
-            **metadata_headers(kept),
+            **self._new_headers(PutOptions(metadata=kept)),
             "x-ms-copy-source": self._requests.source_url(bucket, source_key),
             "x-ms-source-if-match": f'"{found.etag}"',
             **_condition(PutOptions(only_if_absent=only_if_absent)),
@@ -325,8 +323,7 @@ class AzureClient(ObjectClient):
             "complete",
             query={"comp": "blocklist"},
             headers={
-                **self._tier,
-                **metadata_headers(options.metadata),
+                **self._new_headers(options),
                 "content-type": "application/xml",
                 **_condition(options),
             },
@@ -347,6 +344,10 @@ class AzureClient(ObjectClient):
         return iter(())
 
     # Inside
+
+    def _new_headers(self, options: PutOptions) -> dict[str, str]:
+        tier = self._tier if options.is_file else NO_PAIRS
+        return {**tier, **metadata_headers(options.metadata)}
 
     def _read(
         self,

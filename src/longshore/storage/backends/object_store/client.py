@@ -125,6 +125,9 @@ class PutOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     metadata: Mapping[str, str] = NO_METADATA
     only_if_absent: bool = False  # only asked for with the ability `conditional_create`
+    is_file: bool = True
+    """It is the content of a file, for which the storage class of the client's settings is meant.
+    What keeps folders, links and uploads has to be readable at any time, and is tiny."""
 
 
 PLAIN = PutOptions()
@@ -157,8 +160,8 @@ class RangeBody(Protocol):
 
 
 class ObjectClient(Protocol):
-    """One bucket of one provider. The storage class, tags and encryption of new objects are
-    settings of the client, not of a call."""
+    """One bucket of one provider. The storage class of new files, tags and encryption of all new
+    objects are settings of the client, not of a call."""
 
     abilities: Abilities
 

@@ -191,8 +191,8 @@ class ObjectFolder(Folder):
         after, lost = file_metadata.encode(
             metadata, kind, before=before, limits=self._store.abilities
         )
-        if stat is None:
-            self._store.client.put(key, b"", PutOptions(metadata=after))
+        if stat is None or (after != before and is_folder and self._is_rewritten(stat)):
+            self._store.client.put(key, b"", PutOptions(metadata=after, is_file=False))
         elif after != before:
             self._store.client.set_metadata(key, after)
         return lost
@@ -306,6 +306,10 @@ class ObjectFolder(Folder):
             raise self._missing(deed, name)
         key = self._store.marker_key(folder_key)
         return self._store.look(key) if key else None, key
+
+    def _is_rewritten(self, marker: ObjectStat) -> bool:
+        """Whether writing a marker anew costs less than changing it, and works in an archive."""
+        return not marker.size and not self._store.abilities.updates_metadata
 
     def _check_there(self) -> None:
         if not self._store.is_folder(self._key):

@@ -196,7 +196,7 @@ class GoogleClient(ObjectClient):
 
     def _put(self, key: str, data: Data, options: PutOptions, md5: bytes) -> ObjectStat:
         described = {
-            **self._new_object,
+            **self._class_of(options),
             "name": key,
             "metadata": dict(options.metadata),
             "md5Hash": base64_text(md5),
@@ -294,7 +294,7 @@ class GoogleClient(ObjectClient):
 
     def begin_upload(self, key: str, options: PutOptions = PLAIN) -> Upload:
         upload = Upload(key, uuid.uuid4().hex)
-        self.put(_part_key(upload, "00000"), b"")
+        self.put(_part_key(upload, "00000"), b"", PutOptions(is_file=False))
         return upload
 
     def put_part(self, upload: Upload, number: int, data: Data, *, md5: bytes = b"") -> Part:
@@ -346,6 +346,9 @@ class GoogleClient(ObjectClient):
                     yield last
 
     # Inside
+
+    def _class_of(self, options: PutOptions) -> Mapping[str, str]:
+        return self._new_object if options.is_file else NO_PAIRS
 
     def _path(self, key: str) -> str:
         return _object_path(self._bucket, key)
@@ -406,7 +409,7 @@ class GoogleClient(ObjectClient):
     def _compose(self, keys: list[str], key: str, options: PutOptions = PLAIN) -> ObjectStat:
         described = {
             "sourceObjects": [{"name": each} for each in keys],
-            "destination": {**self._new_object, "metadata": dict(options.metadata)},
+            "destination": {**self._class_of(options), "metadata": dict(options.metadata)},
         }
         answer = self._create(
             "POST",

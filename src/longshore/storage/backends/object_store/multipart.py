@@ -212,7 +212,11 @@ class StagedUpload(StagedFile):
         """Make the parts the object; kind `stale` if some are missing, or the whole upload."""
         if self._is_complete:
             return
-        options = PutOptions(metadata=self._begun.metadata, only_if_absent=only_if_absent)
+        options = PutOptions(
+            metadata=self._begun.metadata,
+            only_if_absent=only_if_absent,
+            is_file=self._begun.is_final,
+        )
         try:
             self._store.client.complete_upload(self._upload, self._all_parts(), options)
         except StorageUnavailable:

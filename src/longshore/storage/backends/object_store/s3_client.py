@@ -158,8 +158,9 @@ class S3Client(ObjectClient):
         if found.size > self.abilities.copy_bytes_maximum:
             options = PutOptions(metadata=kept, only_if_absent=only_if_absent)
             return self._copy_in_parts(source, found, key, options)
-        headers = self._new_headers(kept) | {
-            **self._class_of_copy(found, is_itself=source_key == key and not source_bucket),
+        is_itself = source_key == key and not source_bucket
+        headers = self._new_headers(PutOptions(metadata=kept, is_file=not is_itself)) | {
+            **self._class_of_copy(found, is_itself=is_itself),
             "x-amz-copy-source": source,
             **_if_unchanged(found),
             "x-amz-metadata-directive": "REPLACE",
@@ -199,14 +200,14 @@ class S3Client(ObjectClient):
                 left -= len(page.objects) + len(page.prefixes)
             if not more or left <= 0:
                 return
-            query = _listing(prefix, delimiter, after, left) | {"continuation-token": token}
             if not token:
                 raise _cut_listing(prefix)
+            query = _listing(prefix, delimiter, after, left) | {"continuation-token": token}
 
     # ------------------------------------------------------------------ uploads in parts
 
     def begin_upload(self, key: str, options: PutOptions = PLAIN) -> Upload:
-        headers = self._new_headers(options.metadata)
+        headers = self._new_headers(options)
         _, body = self._requests.read(
             "POST", key, "begin upload of", query={"uploads": ""}, headers=headers
         )
@@ -303,21 +304,25 @@ class S3Client(ObjectClient):
     def _put_headers(self, data: Data, options: PutOptions) -> tuple[bytes, Mapping[str, str]]:
         """The MD5 of the content, and everything that is said of a new object."""
         md5 = md5_of(data)
-        headers = self._new_headers(options.metadata) | checksum_headers(self._checksum, data)
+        headers = self._new_headers(options) | checksum_headers(self._checksum, data)
         headers["content-md5"] = base64_text(md5)
         if options.only_if_absent:
             headers["if-none-match"] = "*"
         return md5, headers
 
-    def _new_headers(self, metadata: Mapping[str, str]) -> dict[str, str]:
-        named = {METADATA_HEADER + name: value for name, value in metadata.items()}
-        return {**self._new_object_headers, **named}
+    def _new_headers(self, options: PutOptions) -> dict[str, str]:
+        named = {METADATA_HEADER + name: value for name, value in options.metadata.items()}
+        headers = {**self._new_object_headers, **named}
+        if not options.is_file:
+            headers.pop(CLASS_HEADER, None)
+        return headers
 
     def _class_of_copy(self, found: ObjectStat, *, is_itself: bool) -> dict[str, str]:
         """Tags travel with a copy by themselves; the storage class does not, not even in place."""
         headers = {TAGS_DIRECTIVE: "REPLACE"} if TAGS_HEADER in self._new_object_headers else {}
         if not is_itself:
             return headers
+        # An object that tells no class is in the usual one, and stays there.
         headers = {TAGS_DIRECTIVE: "COPY"} if headers else {}
         return headers | ({CLASS_HEADER: found.storage_class} if found.storage_class else {})
 
@@ -357,11 +362,6 @@ def _stat(requests: Requests, key: str) -> ObjectStat:
     return stat_of_headers(key, headers, int(headers.get("content-length", "0")))
 
 
-def _refused_creation(
-    error: StorageError, deed: str, key: str, headers: Mapping[str, str]
-) -> StorageError:
-    """The error of a request that makes an object."""
-    if error.kind is not ErrorKind.STALE or "if-none-match" not in headers:
 def _cut_listing(prefix: str) -> StorageError:
     """The error for a store that knows the older form of listings only: what is behind the first
     page must not pass for not being there."""
@@ -369,6 +369,11 @@ def _cut_listing(prefix: str) -> StorageError:
     return StorageError(ErrorKind.UNSUPPORTED, RetryClass.NEVER, "list", prefix.encode(), cause)
 
 
+def _refused_creation(
+    error: StorageError, deed: str, key: str, headers: Mapping[str, str]
+) -> StorageError:
+    """The error of a request that makes an object."""
+    if error.kind is not ErrorKind.STALE or "if-none-match" not in headers:
         return error
     return StorageError(ErrorKind.EXISTS, RetryClass.NEVER, deed, key.encode(), "it exists")
 

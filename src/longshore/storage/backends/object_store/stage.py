@@ -71,6 +71,7 @@ class StagedObject(StagedFile):
         options = PutOptions(
             metadata=self._metadata,
             only_if_absent=conditional and not replace,
+            is_file=self._kind is EntryKind.FILE,
         )
         self._store.client.put(key, self._content, options)
         self.abort()

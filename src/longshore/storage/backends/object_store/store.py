@@ -15,7 +15,7 @@ from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
 from longshore.storage.backends.object_store import metadata as file_metadata
 from longshore.storage.backends.object_store.buffers import Buffers
-from longshore.storage.backends.object_store.client import ObjectStat
+from longshore.storage.backends.object_store.client import ObjectStat, PutOptions
 from longshore.storage.backends.object_store.keys import (
     SEPARATOR,
     has_folder_mark,
@@ -162,7 +162,7 @@ class Store:
 
     def make_marker(self, folder_key: str) -> None:
         """Make the object that keeps a folder that is empty."""
-        self.client.put(self.marker_key(folder_key), b"")
+        self.client.put(self.marker_key(folder_key), b"", PutOptions(is_file=False))
 
     def is_passage(self, key: str) -> bool:
         """Whether no object has the key of a folder, without its slash. Believed from then on."""

@@ -54,10 +54,15 @@ def begin(
     store: Store, begun_key: str, staged_key: str, metadata: dict[str, str], size: int
 ) -> Begun:
     """Begin an upload to the key, and note it under the key of the staged file."""
-    upload = store.client.begin_upload(begun_key, PutOptions(metadata=metadata))
-    begun = Begun(begun_key, upload.id, metadata, begun_key != staged_key, size)
+    is_final = begun_key != staged_key
+    # What is put together under the key of the staged file is copied then, so it has to be at hand.
+    options = PutOptions(metadata=metadata, is_file=is_final)
+    upload = store.client.begin_upload(begun_key, options)
+    begun = Begun(begun_key, upload.id, metadata, is_final, size)
     try:
-        store.client.put(staged_key, token_of(begun), PutOptions(metadata={_MARK: "1"}))
+        store.client.put(
+            staged_key, token_of(begun), PutOptions(metadata={_MARK: "1"}, is_file=False)
+        )
     except BaseException:
         store.client.abort_upload(upload)
         raise
