@@ -64,6 +64,10 @@ def outcomes(task: Task) -> set[str]:
     return {record["outcome"] for record in task.files()}
 
 
+def md5_hex(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
 def contents(root: Path) -> dict[str, bytes]:
     """The content of every regular file below the root, by its key in a bucket."""
     return {
@@ -169,8 +173,14 @@ def test_files_go_from_bucket_to_bucket(
     live = add_share_pool(client, "live", "primary", source)
     first, second = cloud("offline_archive", at=at), cloud("offline_archive", at=then_at)
     done(add_copy_task(client, live, first.id))
-    done(add_copy_task(client, first.id, second.id, workflow_type="data_migration"))
+    between = add_copy_task(client, first.id, second.id, workflow_type="data_migration")
+    done(between)
     assert first.unfinished() == second.unfinished() == []
+    told = {record["name"]: record["checksum"] for record in between.files()}
+    assert told.pop("big.bin") is None  # it went in parts
+    wanted = {Path(key).name: md5_hex(content) for key, content in contents(source).items()}
+    assert told == {name: wanted[name] for name in told}
+    assert {record["checksum_type"] for record in between.files()} == {"md5", None}
     assert second.objects() == contents(source) == first.objects()
     key = next(iter(contents(source)))
     assert second.metadata(key) == first.metadata(key)
@@ -246,11 +256,13 @@ def test_the_speed_of_a_bucket_is_measured(client: httpx.Client, cloud: AddPool,
     assert archive.unfinished() == []
 
 
+@pytest.mark.parametrize("asked", ["md5", "none"])
 def test_a_store_copies_between_buckets_of_one_connector_by_itself(
     client: httpx.Client,
     cloud: AddPool,
     object_server: Callable[[str], ObjectServer],
     destination: Path,
+    asked: str,
 ) -> None:
     film, size = os.urandom(4 * 1024 * 1024), 4 * 1024 * 1024
     with forwarding() as proxy:
@@ -259,13 +271,15 @@ def test_a_store_copies_between_buckets_of_one_connector_by_itself(
             client, object_server("moto"), live.connector_id, f"to-{live.bucket}", "offline_archive"
         )
         live.put("films/film.mov", film)
-        task = add_copy_task(client, live.id, archive.id, options={"file_checksum": "md5"})
+        task = add_copy_task(client, live.id, archive.id, options={"file_checksum": asked})
         execution = done(task)
         assert proxy.bytes_passed < size // 10
         assert archive.objects() == {"films/film.mov": film}
         [record] = task.files()
         assert (record["outcome"], execution["processed_size"]) == ("copied", size)
-        assert record["checksum"] == hashlib.md5(film, usedforsecurity=False).hexdigest()
+        assert (record["checksum_type"], record["checksum"]) == ("md5", md5_hex(film))
+        [copy] = client.get(f"/files/{record['id']}").json()["copies"]
+        assert (copy["checksum_type"], copy["checksum"]) == ("md5", md5_hex(film))
         # What was never read is archived all the same: it comes back, and is found identical.
         done(task)
         assert outcomes(task) == {"identical"}

@@ -7,11 +7,12 @@ only ever appended, with a default, and members of their enumerations keep their
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from longshore.domain import paths
+from longshore.domain.checksum import ChecksumKind
 from longshore.domain.entry import Entry
 from longshore.domain.errors import FileFailure
 from longshore.domain.outcome import Outcome
@@ -36,13 +37,23 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     outcome: Outcome
     target_path: bytes
     xxh3_128: bytes
-    checksum: bytes  # of the kind that the task asks for
+    checksum: bytes  # see kind_on_record
     failure: FileFailure | None
     callback_id: int  # the callback that refused or failed; 0 = none
     attempts: int
     finished_ns: int
     lost: bytes = b""  # what the destination did not keep, as domain.fidelity encodes it
     share: int = 0  # which of the destination's storages holds it
+
+
+def kind_on_record(asked: ChecksumKind, records: Iterable[Record]) -> ChecksumKind:
+    """The kind of the checksums of records of a task that asks for this one.
+
+    Of one that asks for none they are the MD5 by which object stores have confirmed the content.
+    """
+    if asked is not ChecksumKind.NONE:
+        return asked
+    return ChecksumKind.MD5 if any(record.checksum for record in records) else asked
 
 
 class UnchangedFolder(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -12,7 +12,7 @@ from longshore.database import bulk, copy_rows
 from longshore.domain import paths
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.outcome import WRITTEN, Outcome
-from longshore.domain.record import Record
+from longshore.domain.record import Record, kind_on_record
 from longshore.domain.storage import StorageKind, StorageReference
 from longshore.engine.cataloguing import Cataloguing, Groups
 from longshore.pipeline.messages import Destination, ExecutionPlan
@@ -166,12 +166,12 @@ def _last_of_each(held: list[Held]) -> Iterable[Held]:
 
 
 def _checksums(plan: ExecutionPlan, records: Sequence[Record]) -> dict[str, Sequence[object]]:
-    """The checksums of the kind that the task asks for, if it asks for one."""
+    """The checksums on record, each with its kind."""
     checksums = [record.checksum or None for record in records]
-    if plan.checksum is ChecksumKind.NONE:
+    kind = kind_on_record(plan.checksum, records)
+    if kind is ChecksumKind.NONE:
         return {"checksum": checksums}
-    kind = plan.checksum.value
-    return {"checksum_kind": [each and kind for each in checksums], "checksum": checksums}
+    return {"checksum_kind": [each and kind.value for each in checksums], "checksum": checksums}
 
 
 def _end_on_other_shares(connection: Connection, destination: Destination, record: Record) -> None:

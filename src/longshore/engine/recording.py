@@ -18,7 +18,7 @@ from longshore.domain import paths
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.errors import UNSOUND, ErrorKind, FileFailure, Side, Stage, show
 from longshore.domain.outcome import PROCESSED, Outcome
-from longshore.domain.record import Record
+from longshore.domain.record import Record, kind_on_record
 from longshore.domain.task import WorkflowAction
 from longshore.engine import whole_folders
 from longshore.engine.cataloguing import Cataloguing, by_folder
@@ -70,7 +70,7 @@ class Recorder:
             self._record_erased(connection, records, file_ids)
         if whole and len({record.source for record in records}) == 1:
             whole_folders.note_copied(self, connection, file_ids, whole)
-        kind = self.plan.checksum
+        kind = kind_on_record(self.plan.checksum, records)
         record_blocks.put_records(
             connection,
             self.plan.execution_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from longshore import faults
 from longshore.domain import paths
+from longshore.domain.checksum import ChecksumKind
 from longshore.domain.entry import EntryKind
 from longshore.domain.errors import (
     ErrorKind,
@@ -54,25 +55,25 @@ def _publish(staged: Staged, toolbox: Toolbox) -> Finished:
     mode = staged.mode
     if mode is CopyMode.NEW and _need_not_look(staged, toolbox):
         staged.file.commit(staged.planned.target_name, replace=True)
-        return _finished(staged, mode, staged.planned.target_name)
+        return _finished(staged, mode, staged.planned.target_name, toolbox)
     if mode is CopyMode.NEW and not _try_to_commit(staged, staged.planned.target_name):
         # Something has appeared there since the plan was made, or it could not be listed then.
         if _stands_already(staged, toolbox):
             staged.file.abort()
-            return _finished(staged, mode, staged.planned.target_name, Outcome.IDENTICAL)
+            return _finished(staged, mode, staged.planned.target_name, toolbox, Outcome.IDENTICAL)
         decided = by_rule(toolbox.plan.conflict)
         if isinstance(decided, Outcome):
             staged.file.abort()
             return Finished(entry=staged.written.entry, outcome=decided)
         mode = decided
     elif mode is CopyMode.NEW:
-        return _finished(staged, mode, staged.planned.target_name)
+        return _finished(staged, mode, staged.planned.target_name, toolbox)
     if mode is CopyMode.OVERWRITE:
         staged.file.commit(staged.planned.target_name, replace=True)
-        return _finished(staged, mode, staged.planned.target_name)
+        return _finished(staged, mode, staged.planned.target_name, toolbox)
     for name in final_names(staged.planned.target_name, CopyMode.RENAME):
         if _try_to_commit(staged, name):
-            return _finished(staged, mode, name)
+            return _finished(staged, mode, name, toolbox)
     raise StorageError(
         ErrorKind.EXISTS,
         RetryClass.NEVER,
@@ -101,6 +102,9 @@ def _stands_already(staged: Staged, toolbox: Toolbox) -> bool:
         return False
     if entry.kind is EntryKind.SYMLINK:
         return True
+    told, own = staged.target.content_md5(name), staged.file.content_md5()
+    if told and own:
+        return told == own  # also of what lies in an archive
     with staged.target.open(name) as file:
         return hash_file(file, toolbox).xxh3_128() == staged.written.xxh3_128
 
@@ -117,13 +121,24 @@ def _try_to_commit(staged: Staged, name: bytes) -> bool:
 
 
 def _finished(
-    staged: Staged, mode: CopyMode, name: bytes, outcome: Outcome | None = None
+    staged: Staged,
+    mode: CopyMode,
+    name: bytes,
+    toolbox: Toolbox,
+    outcome: Outcome | None = None,
 ) -> Finished:
     return Finished(
         entry=staged.written.entry,
         outcome=outcome or OUTCOMES[mode],
         target_name=name,
         xxh3_128=staged.written.xxh3_128,
-        checksum=staged.written.checksum,
+        checksum=_checksum(staged, toolbox),
         lost=staged.written.lost,
     )
+
+
+def _checksum(staged: Staged, toolbox: Toolbox) -> bytes:
+    """The checksum that the task asks for; where it asks for none, the storage's own."""
+    if toolbox.plan.checksum is not ChecksumKind.NONE:
+        return staged.written.checksum
+    return staged.written.checksum or staged.file.content_md5()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError
 from longshore.domain.outcome import Outcome
 from longshore.domain.task import ConflictResolution
-from longshore.pipeline.hashing import Hasher
+from longshore.pipeline.hashing import Digest, Hasher
 from longshore.pipeline.messages import CopyMode, PlannedFile
 from longshore.pipeline.planning import Verdict, identical, verdict
 from longshore.pipeline.toolbox import Toolbox
@@ -137,8 +138,12 @@ def _equal_content(
         hasher.update(memoryview(entry.link_target))
         return hasher
     try:
+        told = target.content_md5(target_name)
+        own = hashlib.md5(usedforsecurity=False)
         with source.open(entry.name) as reader:
-            one = hash_file(reader, toolbox)
+            one = hash_file(reader, toolbox, also=own if told else None)
+        if told:
+            return one if own.digest() == told else None
         with target.open(target_name) as reader:
             other = hash_file(reader, toolbox)
     except StorageError as error:
@@ -148,11 +153,13 @@ def _equal_content(
     return one if one.xxh3_128() == other.xxh3_128() else None
 
 
-def hash_file(reader: SourceFile, toolbox: Toolbox) -> Hasher:
-    """The hashes of the whole opened file."""
+def hash_file(reader: SourceFile, toolbox: Toolbox, *, also: Digest | None = None) -> Hasher:
+    """The hashes of the whole opened file; `also` sees all of it, too."""
     hasher = Hasher(toolbox.plan.checksum)
     offset = 0
     while count := reader.read_into(toolbox.buffer, offset):
         hasher.update(toolbox.buffer[:count])
+        if also is not None:
+            also.update(toolbox.buffer[:count])
         offset += count
     return hasher

@@ -50,10 +50,10 @@ def into_store(
     if store is None:
         return
     folders = list(_opened(groups, width, toolbox, opened, store))
-    for file, is_written in store.write(_new_files(folders, store, toolbox)):
-        if is_written:
+    for file, md5 in store.write(_new_files(folders, store, toolbox)):
+        if md5 is not None:
             group, planned, small = cast("tuple[CopyGroup, PlannedFile, SmallFile]", file.tag)
-            yield group, planned, _finished(planned, small)
+            yield group, planned, _finished(planned, small, md5)
 
 
 def out_of_store(
@@ -212,10 +212,11 @@ def _replaces(planned: PlannedFile, opened: _Opened) -> bool:
     return planned.mode is CopyMode.OVERWRITE or opened.replaces_new
 
 
-def _finished(planned: PlannedFile, small: SmallFile) -> Finished:
+def _finished(planned: PlannedFile, small: SmallFile, md5: bytes) -> Finished:
     return Finished(
         entry=small.entry,
         outcome=OUTCOMES[planned.mode],
         target_name=planned.target_name,
         xxh3_128=small.xxh3_128,
+        checksum=md5,  # the task asks for none
     )

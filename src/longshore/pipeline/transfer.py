@@ -218,7 +218,7 @@ def _stage_inside(
     return inside.file, Written(
         entry=inside.entry,
         xxh3_128=b"",
-        checksum=inside.md5 if checksum is ChecksumKind.MD5 else b"",
+        checksum=inside.md5,
         lost=lost,
     )
 

@@ -194,6 +194,13 @@ class StagedFile(_Closing):
         folder in the way raises kind `is_a_folder`.
         """
 
+    def content_md5(self) -> bytes:
+        """The MD5 of the whole content that the storage compares; b"" where it has none of it.
+
+        Once the file is committed the storage has confirmed it.
+        """
+        return b""
+
     @abstractmethod
     def abort(self) -> None:
         """Close and remove the staged file, unless it was committed. Already gone is no error."""
@@ -237,6 +244,10 @@ class Folder(_Closing):
     @abstractmethod
     def stat(self, name: bytes) -> Entry:
         """One name; symbolic links are not followed. Kind `not_found` when there is none."""
+
+    def content_md5(self, name: bytes) -> bytes:
+        """The MD5 that the storage tells of a file without reading it; b"" where it knows none."""
+        return b""
 
     @abstractmethod
     def open(self, name: bytes) -> SourceFile:

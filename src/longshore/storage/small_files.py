@@ -69,5 +69,8 @@ class SmallFiles(ABC):
         """Read files; None for one that is unusual or could not be read."""
 
     @abstractmethod
-    def write(self, files: Iterable[NewFile]) -> Iterator[tuple[NewFile, bool]]:
-        """Write and publish files, confirmed by the storage; False for one that was not."""
+    def write(self, files: Iterable[NewFile]) -> Iterator[tuple[NewFile, bytes | None]]:
+        """Write and publish files, confirmed by the storage; None for one that was not.
+
+        The others come with the MD5 that has confirmed them, b"" where it was something else.
+        """

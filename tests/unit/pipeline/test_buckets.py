@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from random import Random
+from typing import NoReturn
 
 import msgspec
 import pytest
 
+from longshore.domain.checksum import ChecksumKind
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError
 from longshore.domain.outcome import Outcome
+from longshore.domain.task import ConflictResolution
 from longshore.pipeline.messages import ExecutionPlan
 from longshore.storage.backends.object_store.client import Abilities
 from longshore.storage.backends.object_store.multipart import PART_BYTES
@@ -55,3 +60,42 @@ def test_movers_share_a_file_in_whole_parts_however_long_they_are(source: Path, 
     assert client.kept["file"].data == content
     assert client.requests.count("complete") == 1
     assert len([each for each in client.requests if each.startswith("part ")]) == 6
+
+
+@pytest.mark.parametrize("volleys", [True, False])
+def test_what_has_confirmed_a_file_goes_on_record(source: Path, volleys: bool) -> None:
+    contents = {"empty": b"", "small": b"content", "more": os.urandom(300_000)}
+    for name, content in contents.items():
+        (source / name).write_bytes(content)
+    (source / "in parts").write_bytes(bytes(SMALL_BYTES + 1))
+    client = MemoryClient(abilities=Abilities(conditional_create=True, volleys=volleys))
+    plan = plan_for(source, source, checksum=ChecksumKind.NONE)
+    driver = Driver(plan, wrap_destination=lambda _: open_memory(client)).run()
+    for name, content in contents.items():
+        assert driver.record_of(name.encode()).checksum == hashlib.md5(content).digest()
+    assert driver.record_of(b"in parts").checksum == b""
+
+
+@pytest.mark.parametrize("conflict", ConflictResolution)
+def test_a_file_in_an_archive_is_recognised_after_a_crash(
+    source: Path, conflict: ConflictResolution
+) -> None:
+    class Archive(MemoryClient):
+        def get_first(self, key: str, limit: int) -> NoReturn:
+            raise StorageError(ErrorKind.UNSUPPORTED, RetryClass.NEVER, "read", key.encode(), "")
+
+    (source / "file").write_bytes(b"content")
+    client = Archive()
+    driver = Driver(
+        plan_for(source, source, conflict=conflict),
+        wrap_destination=lambda _: open_memory(client),
+    )
+    driver.start()
+    driver.step()
+    driver.crash()  # it was published, and nobody knows
+    while driver.step():
+        pass
+    driver.close()
+    assert driver.record_of(b"file").outcome is Outcome.COPIED
+    assert client.requests.count("put file") == 1
+    assert set(client.kept) == {"file"}

@@ -75,6 +75,9 @@ class ForwardingStagedFile(StagedFile):
     def commit(self, name: bytes, *, replace: bool) -> None:
         self.inner.commit(name, replace=replace)
 
+    def content_md5(self) -> bytes:
+        return self.inner.content_md5()
+
     def abort(self) -> None:
         self.inner.abort()
 
@@ -108,6 +111,9 @@ class ForwardingFolder(Folder):
 
     def stat(self, name: bytes) -> Entry:
         return self.inner.stat(name)
+
+    def content_md5(self, name: bytes) -> bytes:
+        return self.inner.content_md5(name)
 
     def open(self, name: bytes) -> SourceFile:
         return self.wrap_source(name, self.inner.open(name))

@@ -193,6 +193,9 @@ class PooledFolder(Folder):
         self._pool.memory.note_place(paths.join(self.path, name), index)
         return entry
 
+    def content_md5(self, name: bytes) -> bytes:
+        return self.opened[self._look(name, "look at")[0]].content_md5(name)
+
     def open(self, name: bytes) -> SourceFile:
         return self.opened[self._look(name, "open")[0]].open(name)
 

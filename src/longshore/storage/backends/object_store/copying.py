@@ -82,6 +82,9 @@ class StagedCopy(StagedFile):
                 raise
         self.abort()
 
+    def content_md5(self) -> bytes:
+        return self._source.md5
+
     def abort(self) -> None:
         self._publishing.forget(self._name, self)
         self._is_gone = True

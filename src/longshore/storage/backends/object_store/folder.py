@@ -78,6 +78,11 @@ class ObjectFolder(Folder):
             return self._store.file_entry(name, found)
         return self._folder_entry(name, "look at")
 
+    def content_md5(self, name: bytes) -> bytes:
+        check_name(name, "look at")
+        found = self._store.look(self._store.key(self._key, name, "look at"))
+        return b"" if found is None else found.md5
+
     def open(self, name: bytes) -> SourceFile:
         check_name(name, "open")
         key = self._store.key(self._key, name, "open")

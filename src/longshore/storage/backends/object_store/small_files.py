@@ -45,9 +45,10 @@ class SmallObjects(SmallFiles):
             entry = self._usual(each.name, stat)
             yield each, None if entry is None else SmallFile(entry, bytes(data))
 
-    def write(self, files: Iterable[NewFile]) -> Iterator[tuple[NewFile, bool]]:
+    def write(self, files: Iterable[NewFile]) -> Iterator[tuple[NewFile, bytes | None]]:
         for put, result in self._store.client.put_many(self._puts(files)):
-            yield cast("NewFile", put.tag), not isinstance(result, StorageError)
+            md5 = None if isinstance(result, StorageError) else result.md5
+            yield cast("NewFile", put.tag), md5
 
     def _gets(self, wanted: Iterable[Wanted]) -> Iterator[Get]:
         for each in wanted:

@@ -9,6 +9,7 @@ from longshore.domain.errors import ErrorKind, RetryClass, StorageError
 from longshore.storage.backends.object_store import metadata as file_metadata
 from longshore.storage.backends.object_store.client import PutOptions
 from longshore.storage.backends.object_store.extents import Extents
+from longshore.storage.backends.object_store.hashing import md5_of
 from longshore.storage.backends.object_store.publishing import Publishing
 from longshore.storage.backends.object_store.store import Store
 from longshore.storage.handler import Metadata, StagedFile
@@ -31,6 +32,7 @@ class StagedObject(StagedFile):
         self._room = size  # taken of the store's memory
         self._metadata: dict[str, str] = {}
         self._kind = EntryKind.FILE
+        self._md5 = b""  # that the store has confirmed
         self.is_gone = False
 
     def close(self) -> None:
@@ -73,8 +75,11 @@ class StagedObject(StagedFile):
             only_if_absent=conditional and not replace,
             is_file=self._kind is EntryKind.FILE,
         )
-        self._store.client.put(key, self._content, options)
+        self._md5 = self._store.client.put(key, self._content, options).md5
         self.abort()
+
+    def content_md5(self) -> bytes:
+        return self._md5 if self.is_gone else md5_of(self._content)
 
     def abort(self) -> None:
         self._publishing.forget(self._name, self)

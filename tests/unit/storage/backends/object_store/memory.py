@@ -139,7 +139,8 @@ class MemoryClient(ObjectClient):
         _, begun, sent = self._upload(upload)
         content = b"".join(sent[part.number] for part in parts)
         named = PutOptions(metadata=begun.metadata, only_if_absent=options.only_if_absent)
-        stat = self._keep(upload.key, content, named)
+        stat = msgspec.structs.replace(self._keep(upload.key, content, named), md5=b"")
+        self.kept[upload.key].stat = stat
         del self.uploads[upload.id]
         return stat
 
@@ -172,6 +173,7 @@ class MemoryClient(ObjectClient):
                 size=len(data),
                 modified_ns=self._now_ns,
                 etag=hashlib.md5(data).hexdigest(),
+                md5=hashlib.md5(data).digest(),
                 metadata=dict(options.metadata),
             )
             self.kept[key] = Kept(stat, data)
