@@ -101,7 +101,14 @@ def list_buckets(backend: str, settings: Mapping[str, str]) -> list[RemoteBucket
     """All buckets that these keys may list. Raises StorageError, ValueError."""
     if backend not in _CLOUD_MODULES:
         raise ValueError(f"there is no storage backend {backend!r}")
-    found: list[RemoteBucket] = import_module(_CLOUD_MODULES[backend]).list_buckets(settings)
+    from random import Random
+
+    from longshore.storage.backends.object_store.retrying import patiently
+
+    module = import_module(_CLOUD_MODULES[backend])
+    found: list[RemoteBucket] = patiently(
+        lambda: module.list_buckets(settings), sleep=time.sleep, chance=Random()
+    )
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from random import Random
 
@@ -34,6 +34,7 @@ class Line:
     direct: RetryingClient
     client: RetryingClient
     proxy: Proxy
+    pauses: list[float]  # that the clients wanted to make
 
 
 @pytest.fixture(params=STORES, ids="-".join)
@@ -47,13 +48,19 @@ def line(
         settings["storage_url"] = _storage_url(settings)
     module = import_module(f"longshore.storage.backends.object_store.{api}")
     where = "storage_url" if api == "swift" else "endpoint"
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        time.sleep(min(seconds, 0.01))
+
     with Proxy(settings[where]) as proxy:
         through = {**settings, where: proxy.endpoint, "read_seconds": "1"}
         clients = [
-            RetryingClient(module.open_client(each), sleep=_pause, chance=Random(1))
+            RetryingClient(module.open_client(each), sleep=pause, chance=Random(1))
             for each in (settings, through)
         ]
-        yield Line(clients[0], clients[1], proxy)
+        yield Line(clients[0], clients[1], proxy, pauses)
         for client in clients:
             client.close()
 
@@ -62,10 +69,6 @@ def _storage_url(settings: dict[str, str]) -> str:
     from longshore.storage.backends.object_store.swift_login import SwiftLogin
 
     return SwiftLogin(settings).account().url
-
-
-def _pause(seconds: float) -> None:
-    time.sleep(min(seconds, 0.01))  # the length of pauses is the unit tests' matter
 
 
 def test_a_broken_download_is_resumed_by_range(line: Line) -> None:
@@ -192,6 +195,52 @@ def test_a_store_that_asks_for_patience_gets_fewer_requests(line: Line) -> None:
     assert storm.hits == ATTEMPTS_MAXIMUM - 1
     assert line.client.flow.allowed < min(REQUESTS_AT_FIRST, 4)
     assert line.direct.head("key").size == MEBIBYTE
+
+
+def test_a_store_that_says_how_long_to_wait_is_left_alone_for_so_long(line: Line) -> None:
+    patience = SLOW_DOWN.replace(b"connection: close", b"connection: close\r\nretry-after: 3")
+    storm = line.proxy.disturb(Disturbance(answer=patience, times=2))
+    line.client.put("key", b"content")
+    assert storm.hits == 2
+    assert [pause >= 3 for pause in line.pauses] == [True, True]
+
+
+LISTED = [f"folder/{number:03}" for number in range(60)]
+
+
+@pytest.mark.parametrize(
+    "disturbance",
+    [
+        Disturbance(cut_upload_after=20),
+        Disturbance(cut_download_after=0),
+        Disturbance(cut_download_after=1500, times=2),
+        Disturbance(hold_upload_after=20),
+        Disturbance(hold_download_after=1500),
+        Disturbance(corrupt_download_at=1500),
+        Disturbance(answer=SLOW_DOWN, times=2),
+    ],
+    ids=["cut up", "no answer", "cut down", "held up", "held down", "corrupted down", "throttled"],
+)
+def test_a_listing_is_whole_whatever_happens_on_the_way(
+    line: Line, disturbance: Disturbance
+) -> None:
+    for key in LISTED:
+        line.direct.put(key, b"")
+    done = line.proxy.disturb(replace(disturbance))
+    found = [stat.key for page in line.client.pages("folder/") for stat in page.objects]
+    assert found == LISTED
+    assert done.hits == disturbance.times
+
+
+def test_a_listing_asked_for_wrongly_is_an_error_or_right_in_the_end(line: Line) -> None:
+    line.direct.put("key", b"")
+    asked = line.proxy.disturb(Disturbance(corrupt_upload_at=6))  # of its target
+    try:
+        found = [stat.key for page in line.client.pages() for stat in page.objects]
+    except StorageError:
+        found = ["key"]
+    assert found == ["key"]
+    assert asked.hits == 1
 
 
 def test_a_storm_that_does_not_end_is_left_to_the_run(line: Line) -> None:

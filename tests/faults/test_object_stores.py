@@ -24,6 +24,7 @@ FILES = 120
 FILE_BYTES_MAXIMUM = 40_000
 BIG_BYTES = 20 * 1024 * 1024  # several parts
 HALF_A_MEBIBYTE = 1 << 19
+PATIENCE = "read_seconds=2"
 SLOWLY = 2 * 1024 * 1024  # bytes per second: the big file alone takes ten seconds
 
 
@@ -63,7 +64,9 @@ def contents(root: Path) -> dict[str, bytes]:
 def check_done(task: Task) -> None:
     """Every file was copied."""
     task.limit(None)
-    assert task.wait(seconds=180)["status"] == "done", (task.execution(), task.files()[:3])
+    status = task.wait(seconds=180)["status"]
+    failed = [each for each in task.files() if each["outcome"] == "failed"]
+    assert status == "done", str((task.execution(), failed[:3]))
     assert {record["outcome"] for record in task.files()} == {"copied"}
 
 
@@ -144,11 +147,15 @@ def lose_and_return(server: Server, client: httpx.Client, task: Task, store: Run
             Disturbance(cut_download_after=0, times=5),
         ),
         (
+            Disturbance(hold_upload_after=HALF_A_MEBIBYTE, times=2),
+            Disturbance(hold_download_after=HALF_A_MEBIBYTE, times=2),
+        ),
+        (
             Disturbance(answer=SLOW_DOWN, times=20),
             Disturbance(answer=SLOW_DOWN, times=20),
         ),
     ],
-    ids=["cut", "corrupted", "throttled"],
+    ids=["cut", "corrupted", "held", "throttled"],
 )
 def test_whatever_happens_on_the_way_the_content_is_right(
     client: httpx.Client,
@@ -162,7 +169,12 @@ def test_whatever_happens_on_the_way_the_content_is_right(
     fill(source)
     live = add_share_pool(client, "live", "primary", source)
     archive: BucketPool = add_bucket_pool(
-        client, object_server("moto"), "cloud", "offline_archive", url=proxy.endpoint
+        client,
+        object_server("moto"),
+        "cloud",
+        "offline_archive",
+        url=proxy.endpoint,
+        options=PATIENCE,
     )
     task = add_copy_task(client, live, archive.id)
     proxy.disturb(up)
@@ -178,3 +190,35 @@ def test_whatever_happens_on_the_way_the_content_is_right(
     check_done(back)
     assert down.hits > 1
     assert describe(destination) == describe(source)
+
+
+def test_what_changes_on_the_way_back_is_an_error_and_comes_with_the_next_run(
+    client: httpx.Client,
+    object_server: Callable[[str], ObjectServer],
+    proxy: Proxy,
+    source: Path,
+    destination: Path,
+) -> None:
+    fill(source)
+    live = add_share_pool(client, "live", "primary", source)
+    archive = add_bucket_pool(
+        client, object_server("moto"), "cloud", "offline_archive", url=proxy.endpoint
+    )
+    task = add_copy_task(client, live, archive.id)
+    task.act("run")
+    check_done(task)
+    other = add_share_pool(client, "other", "primary", destination)
+    back = add_copy_task(client, archive.id, other, workflow_action="restore")
+    changed = proxy.disturb(Disturbance(corrupt_download_at=3 * HALF_A_MEBIBYTE, times=8))
+    back.act("run")
+    assert back.wait()["status"] in {"done", "finished_with_warnings"}
+    assert changed.hits == changed.times
+    failed = {each["name"]: each["error"] for each in back.files() if each["outcome"] == "failed"}
+    assert {error["kind"] for error in failed.values()} <= {"checksum_mismatch", "input_output"}
+    restored, wanted = contents(destination), contents(source)
+    assert restored == {
+        path: content for path, content in wanted.items() if Path(path).name not in failed
+    }
+    back.act("run")
+    assert back.wait()["status"] == "done"
+    assert contents(destination) == wanted

@@ -94,6 +94,9 @@ class FileFailure(msgspec.Struct, frozen=True, array_like=True):
 class StorageError(LongshoreError):
     """A storage refused one deed on one path."""
 
+    after_seconds: float = 0.0
+    """How long the storage asks to wait before another attempt; 0 where it does not say."""
+
     def __init__(
         self, kind: ErrorKind, retry: RetryClass, deed: str, path: bytes, cause: str
     ) -> None:

@@ -71,7 +71,7 @@ class Exchange:
         with answer:
             body = answer.read_error()
         # Behind the block: the connection is kept.
-        raise self._refuse(answer.status, answer.headers, body, deed, key)
+        raise self._refusal(answer.status, answer.headers, body, deed, key)
 
     def read(
         self,
@@ -120,7 +120,14 @@ class Exchange:
         if result.status < 300:
             return result
         body = result.body[: http.ERROR_BYTES_MAXIMUM]
-        return self._refuse(result.status, result.headers, body, asked.deed, asked.key)
+        return self._refusal(result.status, result.headers, body, asked.deed, asked.key)
+
+    def _refusal(
+        self, status: int, headers: Mapping[str, str], body: bytes, deed: str, key: str
+    ) -> StorageError:
+        error = self._refuse(status, headers, body, deed, key)
+        error.after_seconds = retry_after_seconds(headers)
+        return error
 
     def _unreachable(self, error: http.Unreachable, deed: str, key: str) -> StorageUnavailable:
         cause = f"{self.host}: {error}"
@@ -200,6 +207,15 @@ def iso_date(text: str) -> int:
     except ValueError:
         return 0
     return int(when.replace(tzinfo=when.tzinfo or UTC).timestamp()) * _SECOND
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float:
+    """How long an answer asks to wait: `Retry-After`, a number or a date by the server's clock."""
+    wanted = headers.get("retry-after", "")
+    if wanted.isascii() and wanted.isdigit():
+        return float(wanted)
+    when, now = http_date(wanted), http_date(headers.get("date", ""))
+    return max(when - now, 0) / _SECOND if when and now else 0.0
 
 
 def _too_slow(deed: str, key: str) -> StorageError:

@@ -245,6 +245,8 @@ class Connections:
             host, port = proxy.hostname or "", proxy.port or 80
         try:
             connected = socket.create_connection((host, port), place.connect_seconds)
+        except UnicodeError as error:
+            raise Unreachable("that is no name of a host") from error
         except OSError as error:
             raise Unreachable(error.strerror or str(error)) from error
         try:
@@ -298,7 +300,8 @@ def _named_errors() -> Iterator[None]:
 
 def _tunnel(connected: socket.socket, place: Place) -> None:
     """Ask the proxy for a way to the server. Raises Unreachable."""
-    named = f"{place.host}:{place.port}"
+    host = f"[{place.host}]" if ":" in place.host else place.host
+    named = f"{host}:{place.port}"
     lines = [f"CONNECT {named} HTTP/1.1", f"host: {named}"]
     lines += [f"{name}: {value}" for name, value in _proxy_headers(place.proxy).items()]
     wire = Wire(connected)

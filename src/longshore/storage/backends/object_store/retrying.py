@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
@@ -28,7 +29,9 @@ ATTEMPTS_MAXIMUM: Final = 6
 longer is the pipeline's to decide, which can do other files meanwhile."""
 
 PAUSE_SECONDS: Final = 0.2  # before the second attempt, at most; doubles with each further one
-PAUSE_SECONDS_MAXIMUM: Final = 5.0  # a slice of a mover is not much longer
+PAUSE_SECONDS_MAXIMUM: Final = 5.0
+"""A slice of a mover is not much longer. A store that asks for more is asked again after this, and
+counts as gone when it still wants to be left alone after all attempts."""
 
 FAILURES_MAXIMUM: Final = 8
 """Of one volley. More are no accident: what has not been sent yet is left to the caller."""
@@ -38,6 +41,20 @@ _SILENCES: Final = frozenset({ErrorKind.TIMEOUT, ErrorKind.INPUT_OUTPUT})
 
 Result = TypeVar("Result")
 Asked = TypeVar("Asked")
+
+
+def patiently(
+    request: Callable[[], Result], *, sleep: Callable[[float], object], chance: random.Random
+) -> Result:
+    """The result of a request that belongs to no bucket, tried again as one of a bucket is."""
+    for failures in range(1, ATTEMPTS_MAXIMUM):
+        try:
+            return request()
+        except StorageError as error:
+            if not _may_pass(error):
+                raise
+            sleep(_pause_seconds(failures, error, chance))
+    return request()
 
 
 class RetryingClient(ObjectClient):
@@ -152,14 +169,13 @@ class RetryingClient(ObjectClient):
         failures, last_prefix = 0, ""
         while True:
             try:
-                with self.flow.request():
-                    page = next(listing, None)
+                page = self._try(partial(next, listing, None))
             except StorageError as error:
                 failures += 1
                 if not _may_pass(error) or failures >= ATTEMPTS_MAXIMUM:
                     self._judge(error)
                     raise
-                self._pause(failures)
+                self._pause(failures, error)
                 # What raised is at its end: it begins anew behind the last page.
                 listing = self._client.pages(prefix, delimiter=delimiter, after=after, limit=limit)
                 continue
@@ -224,7 +240,7 @@ class RetryingClient(ObjectClient):
                 if not _may_pass(error) or failures == ATTEMPTS_MAXIMUM:
                     self._judge(error)
                     raise
-            self._pause(failures)
+                self._pause(failures, error)
         raise AssertionError("the last attempt returns or raises")
 
     def _note(self, error: StorageError, number: int) -> None:
@@ -241,7 +257,7 @@ class RetryingClient(ObjectClient):
         def was_done() -> ObjectStat | None:
             return self._as_written(put.key, len(put.data), put.options.metadata)
 
-        self._pause(1)
+        self._pause(1, error)
         try:
             return self._again(
                 lambda: self._client.put(put.key, put.data, put.options), was_done, before=1
@@ -275,10 +291,8 @@ class RetryingClient(ObjectClient):
         except StorageError as answer:
             raise _as_unavailable(answer, error) from error
 
-    def _pause(self, failures: int) -> None:
-        longest = min(PAUSE_SECONDS * 2 ** (failures - 1), PAUSE_SECONDS_MAXIMUM)
-        # Anything up to the whole pause: what failed together is not tried together.
-        self._sleep(self._chance.uniform(0, longest))
+    def _pause(self, failures: int, error: StorageError) -> None:
+        self._sleep(_pause_seconds(failures, error, self._chance))
 
     def _as_written(self, key: str, size: int, metadata: Mapping[str, str]) -> ObjectStat | None:
         """The object, if it is what a request with a lost answer would have left."""
@@ -289,6 +303,13 @@ class RetryingClient(ObjectClient):
                 return None
             raise
         return found if found.size == size and found.metadata == metadata else None
+
+
+def _pause_seconds(failures: int, error: StorageError, chance: random.Random) -> float:
+    """How long to wait after so many failures: not less than the store asks for."""
+    longest = PAUSE_SECONDS * 2 ** (failures - 1)
+    # Anything up to the whole pause: what failed together is not tried together.
+    return min(error.after_seconds + chance.uniform(0, longest), PAUSE_SECONDS_MAXIMUM)
 
 
 def _until_refused(

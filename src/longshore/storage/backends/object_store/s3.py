@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from typing import Final
+from xml.etree import ElementTree as ET
 
 from longshore.domain.cloud import RemoteBucket
 from longshore.storage.backends.object_store import http
@@ -55,15 +56,25 @@ def open_client(settings: Mapping[str, str]) -> S3Client:
 def list_buckets(settings: Mapping[str, str]) -> list[RemoteBucket]:
     """All buckets that these keys may list. Raises StorageError, ValueError."""
     requests = _requests(settings, _profile(settings), "")
+    found: dict[str, RemoteBucket] = {}
+    query: dict[str, str] = {}
     try:
-        _, body = requests.read("GET", "", "list buckets")
+        while True:
+            _, body = requests.read("GET", "", "list buckets", query=query)
+            root = parse(body, "list buckets", "")
+            page = {each.name: each for each in map(_bucket, root.iter("Bucket"))}
+            token = root.findtext("ContinuationToken") or ""
+            # A store that does not know the token begins anew.
+            if not token or page.keys() <= found.keys():
+                return list((found | page).values())
+            found |= page
+            query = {"continuation-token": token}
     finally:
         requests.close()
-    root = parse(body, "list buckets", "")
-    return [
-        RemoteBucket(found.findtext("Name") or "", found.findtext("BucketRegion"))
-        for found in root.iter("Bucket")
-    ]
+
+
+def _bucket(found: ET.Element) -> RemoteBucket:
+    return RemoteBucket(found.findtext("Name") or "", found.findtext("BucketRegion"))
 
 
 def _profile(settings: Mapping[str, str]) -> Profile:

@@ -58,8 +58,8 @@ class SwiftLogin:
 
     def _with_version_1(self, exchange: Exchange) -> Account:
         headers = {
-            "x-auth-user": self._settings.get("access_key", ""),
-            "x-auth-key": self._settings.get("secret_key", ""),
+            "x-auth-user": _utf8(self._settings.get("access_key", "")),
+            "x-auth-key": _utf8(self._settings.get("secret_key", "")),
         }
         path = urlsplit(self._endpoint).path or "/auth/v1.0"
         answer, _ = exchange.read("GET", path, headers, b"", "log in", "")
@@ -131,6 +131,11 @@ def _object_store(catalog: list[_Service], region: str) -> str:
                 return endpoint.url
     where = f" in region {region}" if region else ""
     raise _no_login(f"the catalogue of services has no object store{where}")
+
+
+def _utf8(text: str) -> str:
+    """What becomes the text's UTF-8 where headers are written as Latin-1."""
+    return text.encode().decode("latin-1")
 
 
 def _no_login(cause: str) -> StorageUnavailable:

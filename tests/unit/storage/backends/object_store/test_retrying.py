@@ -23,8 +23,10 @@ from longshore.storage.backends.object_store.client import (
 from longshore.storage.backends.object_store.retrying import (
     ATTEMPTS_MAXIMUM,
     FAILURES_MAXIMUM,
+    PAUSE_SECONDS,
     PAUSE_SECONDS_MAXIMUM,
     RetryingClient,
+    patiently,
 )
 from tests.unit.storage.backends.object_store.memory import MemoryClient
 
@@ -127,6 +129,56 @@ def test_an_objection_halves_the_requests_in_flight(client: RetryingClient, faul
     faulty.before = [Throttled("write", b"key", "slow down")]
     client.put("key", b"1")
     assert client.flow.allowed == before // 2
+
+
+def asking_for(seconds: float) -> Throttled:
+    error = Throttled("write", b"key", "slow down")
+    error.after_seconds = seconds
+    return error
+
+
+def test_a_pause_is_as_long_as_the_store_asks_for_and_has_a_limit(
+    client: RetryingClient, faulty: Faulty, pauses: list[float]
+) -> None:
+    faulty.before = [asking_for(3600), asking_for(2)]
+    client.put("key", b"1")
+    first, second = pauses
+    assert 2 <= first <= 2 + PAUSE_SECONDS
+    assert second == PAUSE_SECONDS_MAXIMUM
+
+
+def test_an_objection_to_a_listing_halves_the_requests_in_flight(
+    client: RetryingClient, faulty: Faulty, pauses: list[float]
+) -> None:
+    before = client.flow.allowed
+    for key in ("a", "b", "c"):
+        faulty.put(key, b"")
+    faulty.after = [asking_for(1)]
+    assert [stat.key for page in client.pages() for stat in page.objects] == ["a", "b", "c"]
+    assert client.flow.allowed == before // 2
+    assert pauses[0] >= 1
+
+
+def test_a_request_that_belongs_to_no_bucket_is_tried_again_as_well(pauses: list[float]) -> None:
+    left = [asking_for(1), BROKEN]
+
+    def ask() -> str:
+        if left:
+            raise left.pop()
+        return "answer"
+
+    chance = random.Random(1)
+    assert patiently(ask, sleep=pauses.append, chance=chance) == "answer"
+    assert len(pauses) == 2
+    for final in (DENIED, GONE):
+        left.append(final)
+        with pytest.raises(StorageError) as caught:
+            patiently(ask, sleep=pauses.append, chance=chance)
+        assert caught.value is final
+    left.extend([BROKEN] * 100)
+    with pytest.raises(StorageError):
+        patiently(ask, sleep=pauses.append, chance=chance)
+    assert len(left) == 100 - ATTEMPTS_MAXIMUM
 
 
 def test_a_new_object_whose_answer_got_lost_is_ours(client: RetryingClient, faulty: Faulty) -> None:
