@@ -157,7 +157,7 @@ def shares_of_pool(connection: Connection, pool_id: int) -> Sequence[Row[Any]]:
 
 
 def buckets_of_pool(connection: Connection, pool_id: int) -> Sequence[Row[Any]]:
-    """The buckets with what their connectors say, besides keys, of how they are reached."""
+    """The buckets with what their connectors say of how they are reached, but for secrets."""
     connectors = cloud_connectors.c
     query: Select[Any] = (
         select(
@@ -167,6 +167,7 @@ def buckets_of_pool(connection: Connection, pool_id: int) -> Sequence[Row[Any]]:
             connectors.provider,
             connectors.url,
             connectors.region,
+            connectors.access_key,
             connectors.options.label("connector_options"),
         )
         .join(cloud_connectors, connectors.id == cloud_buckets.c.cloud_connector_id)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -45,7 +46,7 @@ NEEDS_URL = frozenset(
 )
 """Providers that are somewhere else at each customer."""
 
-SETTINGS = frozenset({"provider", "endpoint", "region", "bucket"})
+SETTINGS = frozenset({"provider", "endpoint", "region", "bucket", "account"})
 """What options cannot change."""
 
 CREDENTIALS = frozenset({"access_key", "secret_key", "proxy", "config_file"})
@@ -116,3 +117,67 @@ def listed_buckets(options: str | None) -> list[str]:
     """The buckets that a connector's options name; none where the provider is to be asked."""
     named = parse_share_options(options).get(BUCKETS_OPTION, "")
     return [name.strip() for name in named.split("|") if name.strip()]
+
+
+# ------------------------------------------------------------------------- which bucket it is
+
+_SERVICES = {
+    CloudProvider.AMAZON_AWS_S3: "amazonaws.com",
+    CloudProvider.WASABI: "wasabisys.com",
+    CloudProvider.GOOGLE_CLOUD_STORAGE: "googleapis.com",
+}
+"""Each of them gives a name to one bucket only, whatever the account and the region."""
+
+_AZURE_HOST = "blob.core.windows.net"
+_OWN_HOST = frozenset({"localhost", "127.0.0.1", "::1"})
+_USUAL_PORTS = {"http": 80, "https": 443}
+
+
+def with_account(address: StorageAddress, access_key: str | None) -> StorageAddress:
+    """The address with whose bucket it is, where each account has names of its own."""
+    account = _account(address.settings, access_key or "")
+    if not account:
+        return address
+    return msgspec.structs.replace(address, settings={**address.settings, "account": account})
+
+
+def may_be_one_bucket(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether two buckets (by their settings, accounts included) may be the same one.
+
+    Its store may be reached by several names and interfaces. Where it cannot be told, it may.
+    """
+    if one["bucket"] != other["bucket"] or _service(one) != _service(other):
+        return False
+    accounts = {one.get("account", ""), other.get("account", "")} - {""}
+    return len(accounts) < 2
+
+
+def _account(settings: Mapping[str, str], access_key: str) -> str:
+    """The account as far as it is told; "" where names do not belong to accounts."""
+    provider = settings["provider"]
+    if provider == CloudProvider.AZURE:
+        return access_key
+    if provider == CloudProvider.OPENSTACK_SWIFT:
+        account, colon, _ = access_key.partition(":")
+        return settings.get("project") or (account if colon else "")
+    return ""
+
+
+def _service(settings: Mapping[str, str]) -> str:
+    """What gives names to buckets, by one name however it is reached."""
+    provider = CloudProvider(settings["provider"])
+    is_azure = provider is CloudProvider.AZURE
+    if not settings.get("endpoint"):
+        azure = f"{settings.get('account', '')}.{_AZURE_HOST}"
+        return azure if is_azure else _SERVICES.get(provider, "")
+    parts = urlsplit(settings["endpoint"])
+    host = (parts.hostname or "").rstrip(".")
+    for service in _SERVICES.values():
+        if host == service or host.endswith("." + service):
+            return service
+    port = parts.port or _USUAL_PORTS.get(parts.scheme, 0)
+    # Encrypted or not: the usual ports of one host belong to one server.
+    place = host if port in _USUAL_PORTS.values() else f"{host}:{port}"
+    if host in _OWN_HOST:
+        place = f"localhost:{port}"
+    return place + parts.path.rstrip("/") if is_azure else place

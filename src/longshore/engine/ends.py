@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row
 from longshore.config import Config
 from longshore.database import runs
 from longshore.domain import cloud, paths
-from longshore.domain.cloud import CloudProvider
+from longshore.domain.cloud import CloudProvider, may_be_one_bucket
 from longshore.domain.errors import LongshoreError
 from longshore.domain.storage import (
     MOUNT_POINT_OPTION,
@@ -48,24 +48,41 @@ class End:
 
 
 def check_apart(source: End, destination: End) -> None:
-    """A task must not copy a folder into itself, over whichever mount points it is reached."""
-    around = os.path.join(_real(source.storage), source.path)
+    """A task must not copy a folder into itself, by whatever name it is reached."""
     for storage in (destination.storage, *destination.further):
-        inside = os.path.join(_real(storage), destination.path)
-        if os.path.commonpath([inside, around]) == around.rstrip(b"/"):
+        if _lies_in(storage, destination.path, source.storage, source.path):
             raise CannotStart("the destination lies inside the source")
 
 
-def _real(storage: StorageAddress) -> bytes:
-    """Where the storage's root is, by whatever name it is reached."""
-    if storage.backend == POSIX_BACKEND:
-        return os.path.realpath(os.fsencode(storage.settings["root"]))
-    settings = storage.settings
-    service = settings.get("endpoint", settings["provider"]).rstrip("/").lower()
-    where = (storage.backend, service.replace("/", "|"), settings["bucket"])
-    prefix = paths.join(*paths.names(settings.get("prefix", "").strip("/").encode()))
-    # No folder of a machine has such a path.
-    return paths.join(b"/\0", *[each.encode() for each in where], prefix)
+def _lies_in(
+    storage: StorageAddress, path: bytes, outer: StorageAddress, outer_path: bytes
+) -> bool:
+    is_folder, is_outer_folder = (each.backend == POSIX_BACKEND for each in (storage, outer))
+    if is_folder != is_outer_folder:
+        return False
+    if not is_folder:
+        return _lies_in_bucket(storage, path, outer, outer_path)
+    around, inside = _real(outer, outer_path), _real(storage, path)
+    return os.path.commonpath([inside, around]) == around.rstrip(b"/")
+
+
+def _lies_in_bucket(
+    storage: StorageAddress, path: bytes, outer: StorageAddress, outer_path: bytes
+) -> bool:
+    around, inside = _below_prefix(outer, outer_path), _below_prefix(storage, path)
+    is_below = inside[: len(around)] == around
+    return is_below and may_be_one_bucket(storage.settings, outer.settings)
+
+
+def _real(storage: StorageAddress, path: bytes) -> bytes:
+    """Where the path is, over whichever mount point its storage is reached."""
+    return os.path.join(os.path.realpath(os.fsencode(storage.settings["root"])), path)
+
+
+def _below_prefix(storage: StorageAddress, path: bytes) -> list[bytes]:
+    """The names from the bucket's own root down to the path."""
+    prefix = storage.settings.get("prefix", "").encode().split(b"/")
+    return [name for name in prefix if name not in {b"", b"."}] + paths.names(path)
 
 
 def every_container(connection: Connection, config: Config) -> list[End]:
@@ -190,15 +207,18 @@ def _pool(connection: Connection, row: Row[Any]) -> list[End]:
 
 def _buckets(connection: Connection, pool: Row[Any]) -> list[StorageAddress]:
     """The pool's buckets, without keys."""
-    return [
-        cloud.Connection(
-            provider=CloudProvider(row.provider),
-            url=row.url,
-            region=row.region,
-            options=row.connector_options,
-        ).address(StorageReference(StorageKind.CLOUD_BUCKET, row.id), row.name, row.options)
-        for row in runs.buckets_of_pool(connection, pool.id)
-    ]
+    return [_bucket(row) for row in runs.buckets_of_pool(connection, pool.id)]
+
+
+def _bucket(row: Row[Any]) -> StorageAddress:
+    reached = cloud.Connection(
+        provider=CloudProvider(row.provider),
+        url=row.url,
+        region=row.region,
+        options=row.connector_options,
+    )
+    reference = StorageReference(StorageKind.CLOUD_BUCKET, row.id)
+    return cloud.with_account(reached.address(reference, row.name, row.options), row.access_key)
 
 
 def _bucket_ends(buckets: list[StorageAddress], pool: Row[Any], path: bytes) -> list[End]:
