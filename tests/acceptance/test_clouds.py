@@ -306,8 +306,9 @@ def test_the_key_file_of_a_bucket_opens_it(
     assert archive.objects() == {"file": b"content"}
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_a_task_with_both_ends_in_one_bucket_is_refused(
-    client: httpx.Client, cloud: AddPool, object_server: Callable[[str], ObjectServer]
+    client: httpx.Client, cloud: AddPool, host: str
 ) -> None:
     live = cloud("primary", "same")
     # The same bucket through a connector of another name.
@@ -315,7 +316,7 @@ def test_a_task_with_both_ends_in_one_bucket_is_refused(
     body = {
         "name": f"again-{live.bucket}",
         "provider": "generic_s3",
-        "url": settings["endpoint"] + "/",
+        "url": settings["endpoint"].replace("127.0.0.1", host) + "/",
         "access_key": settings["access_key"],
         "secret_key": settings["secret_key"],
         "options": f"buckets={live.bucket}",
@@ -324,8 +325,45 @@ def test_a_task_with_both_ends_in_one_bucket_is_refused(
     ids = [each["id"] for each in synchronized(client, connector["id"])]
     pool = {"name": body["name"], "type": "offline_archive", "content": "cloud"}
     archive = created(client.post("/pools", json=pool | {"cloud_bucket_ids": ids}))
-    job = add_copy_task(client, live.id, archive["id"]).request("run")
-    assert job["status"] == "failed"
+    live.put("film.mov", b"the only copy")
+    for action in ("copy", "move"):
+        task = add_copy_task(client, live.id, archive["id"], workflow_action=action)
+        assert task.request("run")["status"] == "failed"
+    assert live.objects() == {"film.mov": b"the only copy"}
+
+
+def test_a_key_that_cannot_be_one_stops_the_task_and_says_so(
+    tmp_path: Path, object_server: Callable[[str], ObjectServer], source: Path
+) -> None:
+    grow(source, 5)
+    server = Server(tmp_path / "data", {"LONGSHORE_STORAGE_RETRY_SECONDS": "0"})
+    server.start()
+    try:
+        with server.client() as client:
+            live = add_share_pool(client, "live", "primary", source)
+            archive = add_bucket_pool(client, object_server("azurite"), "cloud", "offline_archive")
+            connector = f"/cloud_connectors/{archive.connector_id}"
+            right = archive.settings["secret_key"]
+            client.put(connector, json={"secret_key": "no base 64!"}).raise_for_status()
+            task = add_copy_task(client, live, archive.id)
+            task.act("run")
+            assert task.wait()["status"] == "stopped_by_system"
+            explained = client.get(f"/tasks/{task.id}/explain").json()
+            assert "base 64" in str(explained)
+            client.put(connector, json={"secret_key": right}).raise_for_status()
+            resume_until_done(task)
+            assert archive.objects() == contents(source)
+    finally:
+        server.close()
+
+
+def resume_until_done(task: Task) -> None:
+    """A key may be as old as CREDENTIALS_SECONDS; a task that was stopped asks again."""
+    for _ in range(20):
+        task.act("resume")
+        if task.wait()["status"] == "done":
+            return
+    raise AssertionError(task.show())
 
 
 def test_keys_that_are_corrected_let_a_stopped_task_go_on_and_stand_nowhere_in_clear(
@@ -345,12 +383,7 @@ def test_keys_that_are_corrected_let_a_stopped_task_go_on_and_stand_nowhere_in_c
             assert task.wait()["status"] == "stopped_by_system"
             right = archive.settings["secret_key"]
             client.put(connector, json={"secret_key": right}).raise_for_status()
-            # A key may be as old as CREDENTIALS_SECONDS; a task that was stopped asks again.
-            for _ in range(20):
-                task.act("resume")
-                if task.wait()["status"] == "done":
-                    break
-            assert task.show()["status"] == "done"
+            resume_until_done(task)
             assert archive.objects() == contents(source)
     finally:
         server.close()

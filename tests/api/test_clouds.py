@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
+from longshore import bootstrap
 from longshore.api.app import create_app
-from longshore.database.connection import reading
+from longshore.database.connection import reading, writing
 from longshore.database.tables import cloud_buckets, cloud_connectors
 from longshore.domain.cloud import RemoteBucket
 from longshore.domain.errors import ErrorKind, RetryClass, StorageUnavailable
 from longshore.domain.storage import StorageAddress
 from longshore.services.context import Context
+from longshore.services.secrets import SecretBox
 from longshore.storage.backends.posix import PosixStorage
 from longshore.storage.handler import StorageHandler
 from tests.api.client import TestClient
@@ -60,6 +63,7 @@ class Provider:
         return [RemoteBucket(each.name, "eu-1") for each in self.folder.iterdir()]
 
     def open_storage(self, address: StorageAddress) -> StorageHandler:
+        bootstrap.open_storage(address).close()  # which refuses settings that mean nothing
         self.opened.append(address)
         root = address.settings.get("root") or str(self.folder / address.settings["bucket"])
         return PosixStorage(address.reference, root.encode())
@@ -164,6 +168,31 @@ def test_only_administrators_change_connectors(user: TestClient, connector: dict
         ({"url_proxy": "http://host:99999"}, "url_proxy", "invalid"),
         ({"secret_key": "x" * 20_000}, "secret_key", "too_long"),
         ({"region": 5}, "region", "invalid"),
+        ({"region": "eu.example.com/#"}, "region", "invalid"),
+        ({"url": "http://host/?sv=1&sig=secret"}, "url", "invalid"),
+        ({"url": "http://host#secret"}, "url", "invalid"),
+        ({"url": "http://ho st"}, "url", "invalid"),
+        ({"url": "http://host\n.example"}, "url", "invalid"),
+        ({"url": "http://b\u00fccher.example"}, "url", "invalid"),
+        ({"url": "http://store..example"}, "url", "invalid"),
+        ({"url": "http://host:0"}, "url", "invalid"),
+        ({"url": "http://host/bucket"}, "url", "invalid"),
+        ({"url": "file:///etc/passwd"}, "url", "invalid"),
+        ({"url_proxy": "https://proxy:3128"}, "url_proxy", "invalid"),
+        ({"url_proxy": "http://proxy:3128/path"}, "url_proxy", "invalid"),
+        ({"access_key": "AK\n"}, "access_key", "invalid"),
+        ({"access_key": "\u20ac"}, "access_key", "invalid"),
+        ({"secret_key": "pasted\n"}, "secret_key", "invalid"),
+        ({"options": "secret_key=abc"}, "options", "invalid"),
+        ({"options": "proxy=http://user:password@host"}, "options", "invalid"),
+        ({"options": "requests_maximum=many"}, "options", "invalid"),
+        ({"options": "prefix=../other"}, "options", "invalid"),
+        ({"options": "read_seconds=0"}, "options", "invalid"),
+        (
+            {"provider": "openstack_swift", "options": "conditional_create=yes"},
+            "options",
+            "invalid",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_connector_is_said(
@@ -172,6 +201,56 @@ def test_what_is_wrong_with_a_connector_is_said(
     answer = admin.post("/api/v2/cloud_connectors", json=CONNECTOR | changed)
     assert answer.status_code == 422
     assert answer.json()["details"][attribute][0]["error"] == kind
+    tried = admin.put("/api/v2/cloud_connectors/-/test", json=CONNECTOR | changed)
+    assert (tried.status_code == 422) is (attribute != "name")
+
+
+@pytest.mark.parametrize(
+    "usable",
+    [
+        {"url": "http://[::1]:9000"},
+        {"url": "https://store_1.example.com.:9000/"},
+        {"url": "http://127.0.0.1:10000/account", "provider": "azure"},
+        {"url": "http://keystone:5000/v3", "provider": "openstack_swift", "access_key": "\u20ac"},
+        {"url_proxy": "http://proxy.example:3128/"},
+        {"secret_key": '{\n "type": "service_account"}\n', "provider": "google_cloud_storage"},
+        {"options": "read_seconds=5, requests_maximum=3,something=else"},
+    ],
+)
+def test_what_a_store_may_be_reached_by_is_taken(admin: TestClient, usable: dict[str, Any]) -> None:
+    answer = admin.post("/api/v2/cloud_connectors", json=CONNECTOR | usable)
+    assert answer.status_code == 201, answer.text
+
+
+def test_what_was_stored_before_there_was_a_rule_does_not_stop_other_changes(
+    admin: TestClient, connector: dict[str, Any], context: Context
+) -> None:
+    old = {"url": "http://host/bucket", "options": "secret_key=abc,requests_maximum=many"}
+    with writing(context.database.state) as connection:
+        connection.execute(cloud_connectors.update().values(old))
+    one = f"/api/v2/cloud_connectors/{connector['id']}"
+    shown = admin.get(one).json()
+    assert admin.put(one, json=shown | {"access_key": "AK2"}).status_code == 200
+    refused = admin.put(one, json={"options": "requests_maximum=some"})
+    assert refused.json()["details"].keys() == {"options"}
+    assert "requests_maximum" in refused.json()["messages"][0]
+
+
+def test_a_secret_of_another_key_file_is_left_out_and_may_be_entered_again(
+    connector: dict[str, Any], context: Context
+) -> None:
+    other = SecretBox([Fernet.generate_key()])
+    client = TestClient(create_app(replace(context, secrets=other)), base_url="http://longshore")
+    client.auth = ADMINISTRATOR
+    listed = client.get("/api/v2/cloud_connectors")
+    assert listed.status_code == 200
+    assert "secret_key" not in listed.json()["cloud_connectors"][0]
+    sync = f"/api/v2/cloud_connectors/{connector['id']}/cloud_buckets/-/sync"
+    failed = finished(client, sync)
+    assert (failed["status"], "secret.key" in failed["message"]) == ("failed", True)
+    again = client.put("/api/v2/cloud_connectors/archive", json={"secret_key": SECRET}).json()
+    assert again["secret_key"] == SECRET
+    assert finished(client, sync)["status"] == "completed"
 
 
 def test_a_provider_with_an_address_of_its_own_needs_no_url(admin: TestClient) -> None:
@@ -214,6 +293,13 @@ def test_a_trial_that_fails_says_why(admin: TestClient) -> None:
     assert found["status"] == "failed"
     assert "wrong keys" in found["message"]
     assert "cloud_buckets" not in found
+
+
+def test_a_trial_with_a_key_that_cannot_be_one_says_so(admin: TestClient) -> None:
+    body = CONNECTOR | {"provider": "azure", "secret_key": "#" * 9, "options": "buckets=blue"}
+    found = finished(admin, "/api/v2/cloud_connectors/-/test", json=body)
+    assert found["status"] == "failed"
+    assert "base 64" in found["message"]
 
 
 def test_a_trial_of_a_stored_connector_uses_its_secret_for_the_same_place_only(
@@ -280,6 +366,27 @@ def test_synchronizing_brings_in_new_buckets_and_drops_those_that_are_gone(
     assert (now["blue"]["id"], now["blue"]["price"]) == (buckets["blue"]["id"], "2.50")
 
 
+def test_a_connector_that_changes_while_it_is_asked_keeps_its_buckets(
+    admin: TestClient, connector: dict[str, Any], buckets: dict[str, Any], provider: Provider
+) -> None:
+    (provider.folder / "green").rmdir()
+    provider.gate.clear()
+    one = f"/api/v2/cloud_connectors/{connector['id']}"
+    asked = len(provider.asked)
+    job_id = admin.put(f"{one}/cloud_buckets/-/sync").json()["job_id"]
+    wait_until(lambda: len(provider.asked) > asked, "the provider to be asked")
+    admin.put(one, json={"url": "http://127.0.0.1:10"})
+    provider.gate.set()
+
+    def end() -> Any:
+        answer = admin.get(f"{one}/cloud_buckets/-/sync", params={"job_id": job_id})
+        return answer.json() if answer.status_code == 200 else None
+
+    job = wait_until(end, "the job's end")
+    assert (job["status"], "changed" in job["message"]) == ("failed", True)
+    assert admin.get(f"{one}/cloud_buckets").json()["count"] == len(buckets)
+
+
 def test_buckets_that_keys_may_not_list_are_named_in_the_options(
     admin: TestClient, provider: Provider
 ) -> None:
@@ -331,7 +438,9 @@ def test_a_bucket_is_reached_with_the_keys_of_its_connector(
     admin: TestClient, buckets: dict[str, Any], provider: Provider
 ) -> None:
     one = f"/api/v2/cloud_buckets/{buckets['blue']['id']}"
-    admin.put(one, json={"options": "prefix=deep,secret_key=mine,bucket=other"})
+    for refused in ("secret_key=mine", "requests_maximum=0"):
+        assert admin.put(one, json={"options": refused}).status_code == 422
+    admin.put(one, json={"options": "prefix=deep,account=mine,bucket=other"})
     admin.put(f"{one}/config_file", files={"config_file": ("c.json", b'{"a": 1}\r\n')})
     status = admin.get(f"{one}/mount").json()
     assert status["mounted"] is True

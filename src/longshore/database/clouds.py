@@ -10,8 +10,9 @@ from sqlalchemy import Connection, delete, insert, select, update
 from longshore.database import rows
 from longshore.database.query import Filterable, Kind, Page
 from longshore.database.rows import Listed
-from longshore.database.tables import cloud_buckets, cloud_connectors
+from longshore.database.tables import cloud_buckets, cloud_connectors, storage_counts
 from longshore.domain.cloud import RemoteBucket
+from longshore.domain.storage import StorageKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,13 @@ def index_connectors(connection: Connection, page: Page) -> Listed[CloudConnecto
 
 def fetch_connector(connection: Connection, connector_id: int) -> CloudConnector | None:
     return rows.by_id(connection, cloud_connectors, connector_id, CloudConnector)
+
+
+def hold_connector(connection: Connection, connector_id: int) -> CloudConnector | None:
+    """As `fetch_connector`; nobody else changes it or its buckets before this transaction ends."""
+    held = select(cloud_connectors.c.id).where(cloud_connectors.c.id == connector_id)
+    connection.execute(held.with_for_update())
+    return fetch_connector(connection, connector_id)
 
 
 def fetch_connector_named(connection: Connection, name: str) -> CloudConnector | None:
@@ -159,7 +167,8 @@ def put_buckets(
 ) -> list[int]:
     """Let the connector's buckets be those; the ids of those that went.
 
-    One that is in a pool stays although its provider does not list it any more: tasks name it.
+    One that is in a pool stays although its provider does not list it any more: tasks name it. So
+    does one that holds files as far as the catalogue knows: nothing else says where they are.
     """
     known = {each.name: each for each in buckets_of_connector(connection, connector_id)}
     listed = {each.name: each for each in remote}
@@ -173,9 +182,20 @@ def put_buckets(
     ]
     if new:
         connection.execute(insert(cloud_buckets), new)
-    gone = [b.id for b in known.values() if b.name not in listed and b.pool_id is None]
+    missing = [each for each in known.values() if each.name not in listed]
+    holding = _holding_files(connection) if missing else set()
+    gone = [each.id for each in missing if each.pool_id is None and each.id not in holding]
     remove_buckets(connection, gone)
     return gone
+
+
+def _holding_files(connection: Connection) -> set[int]:
+    """The buckets on which files were counted."""
+    query = select(storage_counts.c.storage_id).where(
+        storage_counts.c.storage_kind == StorageKind.CLOUD_BUCKET.value,
+        storage_counts.c.files > 0,
+    )
+    return set(connection.execute(query).scalars())
 
 
 def remove_buckets(connection: Connection, bucket_ids: Sequence[int]) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from longshore.callbacks import FilterChain
 from longshore.domain.cloud import with_credentials
+from longshore.domain.errors import LongshoreError
 from longshore.domain.storage import StorageAddress
 from longshore.hooks import NO_HOOKS, Hooks
 from longshore.pipeline import (
@@ -46,6 +47,7 @@ from longshore.storage.handler import StorageHandler
 from longshore.storage.wrappers.pool_memory import PoolMemory
 from longshore.storage.wrappers.pooled import PooledStorage
 from longshore.storage.wrappers.ranged import RangedStorage
+from longshore.storage.wrappers.refused import RefusedStorage
 
 PLANS_KEPT = 8  # executions a mover holds open files and callback workers for; more are reopened
 
@@ -156,7 +158,7 @@ class Mover:
         opened = self._opened.pop(key, None)
         if opened is None:
             plan = decode_plan(encoded)
-            open_storage = with_keys(self.open_storage, credentials)
+            open_storage = or_refused(with_keys(self.open_storage, credentials))
             opened = _Opened(
                 plan=plan,
                 sources=[_open_source(source, open_storage) for source in plan.sources],
@@ -188,6 +190,21 @@ def with_keys(open_storage: OpenStorage, credentials: Sequence[StorageCredential
         return open_storage(with_credentials(address, settings.get(address.reference, {})))
 
     return open_with_keys
+
+
+def or_refused(open_storage: OpenStorage) -> OpenStorage:
+    """The function; what cannot be opened as it is declared is a storage that says why.
+
+    A mover that ended for that would say nothing, and neither would the ones after it.
+    """
+
+    def open_or_refuse(address: StorageAddress) -> StorageHandler:
+        try:
+            return open_storage(address)
+        except (LongshoreError, ValueError) as error:
+            return RefusedStorage(address.reference, str(error))
+
+    return open_or_refuse
 
 
 def _open_source(source: Source, open_storage: OpenStorage) -> StorageHandler:

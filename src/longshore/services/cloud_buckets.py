@@ -6,6 +6,7 @@ Buckets are made at their provider. Synchronizing a connector brings in those th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -20,13 +21,14 @@ from longshore.database.tables import cloud_buckets
 from longshore.domain import cloud
 from longshore.domain.cloud import CloudProvider
 from longshore.domain.storage import StorageAddress, StorageKind, StorageReference
-from longshore.services import cloud_connectors, pool_lookup
+from longshore.services import cloud_attributes, cloud_connectors, pool_lookup
 from longshore.services.attributes import check_price, check_text
 from longshore.services.cloud_connectors import OPTIONS_CHARACTERS_MAXIMUM
 from longshore.services.context import Context
 from longshore.services.errors import Invalid, Kind, NotFound, Problem, Problems
 from longshore.services.input import Input, Words
 from longshore.services.principal import Principal
+from longshore.services.secrets import SecretUnreadable
 
 CONTROLLER = "cloud_buckets"
 CONFIG_FILE_BYTES_MAXIMUM = 64 * 1024  # key files of service accounts have some 2,400
@@ -72,6 +74,8 @@ def update(
         values = asdict(current) | given
         check_price(problems, values["price"])
         check_text(problems, "options", values["options"], maximum=OPTIONS_CHARACTERS_MAXIMUM)
+        if values["options"] != current.options:
+            _check_options(context, connection, problems, current, values["options"])
         problems.raise_if_any()
         rows.change(connection, cloud_buckets, current.id, given)
         return replace(current, **given)
@@ -123,12 +127,13 @@ def address(context: Context, bucket: CloudBucket, connector: CloudConnector) ->
 def addresses(
     context: Context, connection: Connection, buckets: list[CloudBucket]
 ) -> list[StorageAddress]:
-    """How these buckets are reached, with their keys."""
+    """How these buckets are reached, with their keys; those left out whose keys are unreadable."""
     found = []
     for bucket in buckets:
         connector = clouds.fetch_connector(connection, bucket.cloud_connector_id)
         if connector is not None:
-            found.append(address(context, bucket, connector))
+            with suppress(SecretUnreadable):
+                found.append(address(context, bucket, connector))
     return found
 
 
@@ -150,6 +155,29 @@ def credentials_of(
         proxy=connector.url_proxy,
         config_file=config_file,
     )
+
+
+def _check_options(
+    context: Context,
+    connection: Connection,
+    problems: Problems,
+    bucket: CloudBucket,
+    options: str | None,
+) -> None:
+    """Add what is wrong with the bucket's options beside those of its connector."""
+    if "options" in problems:
+        return
+    connector = clouds.fetch_connector(connection, bucket.cloud_connector_id)
+    assert connector is not None, "a bucket goes with its connector"
+    note = cloud_attributes.wrong_options(options)
+    if note is not None:
+        problems.add("options", Kind.INVALID, note=note)
+        return
+    note = cloud_connectors.refusal_of_client(
+        context, connection_of(connector), bucket.name, options
+    )
+    if note is not None:
+        problems.add("options", Kind.INVALID, value=options, note=note)
 
 
 def _parent_ids(connection: Connection, parent: Parent) -> tuple[int | None, int | None]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import Field
 from sqlalchemy import Connection, select
@@ -16,19 +15,26 @@ from longshore.database.connection import reading, writing
 from longshore.database.query import Page, find_id
 from longshore.database.rows import Listed
 from longshore.database.tables import cloud_connectors
+from longshore.domain import cloud
 from longshore.domain.cloud import NEEDS_URL, CloudProvider
+from longshore.domain.errors import LongshoreError
 from longshore.domain.storage import StorageKind, StorageReference
+from longshore.services import cloud_attributes
 from longshore.services.attributes import check_given, check_text, refusing_duplicates, refusing_use
 from longshore.services.context import Context
 from longshore.services.errors import BASE, Kind, NotFound, Problems
 from longshore.services.input import Input, Words
 from longshore.services.principal import Principal
+from longshore.services.secrets import SecretUnreadable
 
 CONTROLLER = "cloud_connectors"
 URL_CHARACTERS_MAXIMUM = 2_048
 OPTIONS_CHARACTERS_MAXIMUM = 4_096
 ACCESS_KEY_CHARACTERS_MAXIMUM = 1_024
 SECRET_KEY_CHARACTERS_MAXIMUM = 16_384  # the key file of a service account is a text of 2,400
+
+_CLIENT_ATTRIBUTES = frozenset({"provider", "url", "region", "options"})
+"""What a client is made of, besides keys."""
 
 
 class CloudConnectorInput(Input):
@@ -58,8 +64,9 @@ def create(context: Context, principal: Principal, body: Mapping[str, Any]) -> C
     given = CloudConnectorInput.read(body, problems).given()
     values: dict[str, Any] = dict.fromkeys(CloudConnectorInput.model_fields) | given
     with refusing_duplicates("name", values["name"]), writing(context.database.state) as connection:
-        check(problems, values)
+        check(problems, values, given)
         _check_name(connection, problems, values["name"], None)
+        check_client(context, problems, values)
         problems.raise_if_any()
         stored = _stored(context, values)
         return CloudConnector(id=rows.add(connection, cloud_connectors, stored), **stored)
@@ -76,8 +83,11 @@ def update(
         writing(context.database.state) as connection,
     ):
         current = resolve(connection, identifier)
-        check(problems, asdict(current) | given)
+        changed = {name for name, value in given.items() if value != getattr(current, name, None)}
+        check(problems, asdict(current) | given, changed)
         _check_name(connection, problems, given.get("name", current.name), current)
+        if changed & _CLIENT_ATTRIBUTES:
+            check_client(context, problems, asdict(current) | given)
         problems.raise_if_any()
         stored = _stored(context, given)
         rows.change(connection, cloud_connectors, current.id, stored)
@@ -122,8 +132,12 @@ def resolve(connection: Connection, identifier: str) -> CloudConnector:
 
 def secret_key(context: Context, principal: Principal, connector: CloudConnector) -> str | None:
     """The connector's secret, for those who may see it; None otherwise."""
-    allowed = principal.administrator and principal.has_scope(CONTROLLER, "get_secret_key")
-    return decrypted(context, connector.secret_key_encrypted) if allowed else None
+    if not (principal.administrator and principal.has_scope(CONTROLLER, "get_secret_key")):
+        return None
+    try:
+        return decrypted(context, connector.secret_key_encrypted)
+    except SecretUnreadable:  # of another key file; the connector has to be shown all the same
+        return None
 
 
 def decrypted(context: Context, stored: bytes | None) -> str | None:
@@ -141,8 +155,17 @@ def encrypted(context: Context, plain: str | None) -> bytes | None:
     return context.secrets.encrypt(plain)
 
 
-def check(problems: Problems, values: Mapping[str, Any], *, named: bool = True) -> None:
-    """Add what is wrong with the connector, whether it is stored or only tried."""
+def check(
+    problems: Problems,
+    values: Mapping[str, Any],
+    changed: Collection[str],
+    *,
+    named: bool = True,
+) -> None:
+    """Add what is wrong with the connector, whether it is stored or only tried.
+
+    What was stored before a rule was made does not stand in the way of other changes.
+    """
     check_text(problems, "name", values["name"], required=named)
     check_given(problems, "provider", values["provider"])
     check_text(problems, "region", values["region"])
@@ -154,25 +177,34 @@ def check(problems: Problems, values: Mapping[str, Any], *, named: bool = True) 
     needs_url = values["provider"] in NEEDS_URL
     check_text(problems, "url", values["url"], maximum=URL_CHARACTERS_MAXIMUM, required=needs_url)
     check_text(problems, "url_proxy", values["url_proxy"], maximum=URL_CHARACTERS_MAXIMUM)
-    for attribute in ("url", "url_proxy"):
-        _check_url(problems, attribute, values[attribute])
+    cloud_attributes.check(problems, values, changed)
 
 
-def _check_url(problems: Problems, attribute: str, value: str | None) -> None:
-    if value is None or value == "" or attribute in problems:
+def check_client(context: Context, problems: Problems, values: Mapping[str, Any]) -> None:
+    """Add what the provider's client finds wrong with the options, unless more is wrong."""
+    if len(problems):
         return
+    reached = cloud.Connection(
+        provider=CloudProvider(values["provider"]),
+        url=values["url"],
+        region=values["region"],
+        options=values["options"],
+    )
+    note = refusal_of_client(context, reached, "bucket", None)
+    if note is not None:
+        problems.add("options", Kind.INVALID, value=values["options"], note=note)
+
+
+def refusal_of_client(
+    context: Context, reached: cloud.Connection, bucket: str, bucket_options: str | None
+) -> str | None:
+    """Why no client can be made with these options; None if one can. Nobody is asked for that."""
+    reference = StorageReference(StorageKind.CLOUD_BUCKET, 0)
     try:
-        parts = urlsplit(value)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        note = "it has to be http://host or https://host, with a port or path if need be"
-        problems.add(attribute, Kind.INVALID, value=value, note=note)
-    elif parts.username is not None or parts.password is not None:
-        # It is shown to everybody who may see connectors.
-        note = "it may not hold a user or password"
-        problems.add(attribute, Kind.INVALID, value=value, note=note)
+        context.open_storage(reached.address(reference, bucket, bucket_options)).close()
+    except (LongshoreError, ValueError) as error:
+        return str(error)
+    return None
 
 
 def _check_name(

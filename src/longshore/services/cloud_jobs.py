@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -64,7 +64,8 @@ def start_test(context: Context, principal: Principal, body: Mapping[str, Any]) 
     problems = Problems()
     given = CloudConnectorInput.read(body, problems).given()
     values: dict[str, Any] = dict.fromkeys(CloudConnectorInput.model_fields) | given
-    cloud_connectors.check(problems, values, named=False)
+    cloud_connectors.check(problems, values, given, named=False)
+    cloud_connectors.check_client(context, problems, values)
     problems.raise_if_any()
     secret = values.pop("secret_key") or _stored_secret(context, body.get("id"), values)
     tried = CloudConnector(
@@ -98,8 +99,11 @@ def start_sync(context: Context, principal: Principal, identifier: str) -> Cloud
     def sync() -> list[RemoteBucket]:
         found = _remote_buckets(context, connector)
         with writing(context.database.state) as connection:
-            if clouds.fetch_connector(connection, connector.id) is None:
+            current = clouds.hold_connector(connection, connector.id)
+            if current is None:
                 raise _Gone("the connector was removed meanwhile")
+            if replace(current, name=connector.name) != connector:
+                raise _Gone("the connector was changed meanwhile: these are not its buckets")
             for bucket_id in clouds.put_buckets(connection, connector.id, found):
                 reference = StorageReference(StorageKind.CLOUD_BUCKET, bucket_id)
                 limits.forget_storage(connection, reference)
@@ -160,7 +164,7 @@ def _carry_out(context: Context, job_id: str, deed: Callable[[], list[RemoteBuck
     _finish(context, job_id, status=JobStatus.WORKING, progress=0, total=STEPS)
     try:
         found = deed()
-    except LongshoreError as error:
+    except (LongshoreError, ValueError) as error:  # the second: keys that cannot be any
         _finish(context, job_id, status=JobStatus.FAILED, reason=str(error))
     except Exception:
         _finish(context, job_id, status=JobStatus.FAILED, reason="an unexpected error; see the log")

@@ -167,9 +167,9 @@ def _status_of_buckets(context: Context, named: list[_NamedBucket]) -> MountStat
 
 def _look_at_bucket(context: Context, named: _NamedBucket) -> BucketMount:
     """Whether the bucket answers now."""
-    address = cloud_buckets.address(context, named.bucket, named.connector)
 
     def check() -> None:
+        address = cloud_buckets.address(context, named.bucket, named.connector)
         with context.open_storage(address) as storage:
             storage.check(writable=False)
 

@@ -23,6 +23,7 @@ from longshore.services.context import Context
 from longshore.services.errors import BASE, Kind, NotFound, Problems
 from longshore.services.input import Input, Words
 from longshore.services.principal import Principal
+from longshore.services.secrets import SecretUnreadable
 
 CONTROLLER = "nas_shares"
 PATH_CHARACTERS_MAXIMUM = 4_096
@@ -135,7 +136,10 @@ def password(context: Context, principal: Principal, share: NasShare) -> str | N
     allowed = principal.administrator and principal.has_scope(CONTROLLER, "get_password")
     if not allowed or share.password_encrypted is None or context.secrets is None:
         return None
-    return context.secrets.decrypt(share.password_encrypted)
+    try:
+        return context.secrets.decrypt(share.password_encrypted)
+    except SecretUnreadable:  # of another key file; the share has to be shown all the same
+        return None
 
 
 def _parent_ids(connection: Connection, parent: Parent) -> tuple[int | None, int | None]:

@@ -55,7 +55,7 @@ def look(context: Context, addresses: list[StorageAddress], names: list[bytes]) 
             return Looked(_looked(context, address, names))
         except (TimeoutError, TooBusy):
             reason = f"a storage of it does not answer in {NETWORK_SECONDS:g} s"
-        except StorageUnavailable as error:
+        except (StorageUnavailable, ValueError) as error:  # the second: keys that cannot be any
             reason = str(error)
         except StorageError as error:
             reason = str(error) if error.kind is not ErrorKind.NOT_FOUND else "it does not exist"

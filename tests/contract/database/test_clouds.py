@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from sqlalchemy import insert
+
 from longshore.database import clouds, rows, runs
 from longshore.database.connection import Database, reading, writing
 from longshore.database.query import Page
-from longshore.database.tables import cloud_connectors, pools
+from longshore.database.tables import cloud_connectors, pools, storage_counts
 from longshore.domain.cloud import RemoteBucket
+from longshore.domain.storage import StorageKind
 
 
 def add_connector(database: Database, name: str) -> int:
@@ -46,6 +49,21 @@ def test_buckets_follow_what_the_provider_lists(database: Database) -> None:
         )
         found = clouds.index_buckets(connection, page, connector_id=connector)
         assert (found.count, [each.id for each in found.rows]) == (1, [one.id])
+
+
+def test_a_bucket_that_holds_files_of_the_catalogue_stays(database: Database) -> None:
+    connector = add_connector(database, "a")
+    with writing(database.state) as connection:
+        clouds.put_buckets(connection, connector, [RemoteBucket("full"), RemoteBucket("empty")])
+        empty, full = clouds.buckets_of_connector(connection, connector)
+        for bucket, files in ((empty, 0), (full, 1)):
+            counted = dict.fromkeys((each.name for each in storage_counts.c), 0)
+            where = {"storage_kind": StorageKind.CLOUD_BUCKET.value, "storage_id": bucket.id}
+            connection.execute(insert(storage_counts).values(counted | where | {"files": files}))
+        assert clouds.put_buckets(connection, connector, []) == [empty.id]
+        assert clouds.buckets_of_connector(connection, connector) == [full]
+        assert clouds.hold_connector(connection, connector) is not None
+        assert clouds.hold_connector(connection, connector + 1) is None
 
 
 def test_a_secret_stays_the_bytes_that_it_was(database: Database) -> None:

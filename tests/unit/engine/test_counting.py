@@ -72,7 +72,9 @@ def test_buckets_show_how_many_files_lie_in_them(
     grow(source, FILES, per_folder=5)
     size = sum(each.stat().st_size for each in source.rglob("*.dat"))
     workshop.open_storage = bootstrap.open_storage
-    client = workshop.client(list_buckets=bootstrap.list_buckets)
+    client = workshop.client(
+        open_storage=bootstrap.open_storage, list_buckets=bootstrap.list_buckets
+    )
     live = add_share_pool(client, "live", "primary", source)
     archive = add_bucket_pool(client, object_server("moto"), "cloud", "offline_archive")
 
