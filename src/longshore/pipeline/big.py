@@ -60,6 +60,8 @@ from longshore.pipeline.writing import (
 )
 from longshore.storage.handler import Folder, SourceFile, StagedFile
 
+_GONE = frozenset({ErrorKind.NOT_FOUND, ErrorKind.STALE})  # nothing of it is left to be removed
+
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
@@ -313,7 +315,7 @@ class _Slice:
         except StorageUnavailable:
             raise
         except StorageError as error:
-            if error.kind is not ErrorKind.NOT_FOUND:
+            if error.kind not in _GONE:
                 self.toolbox.warn(f"a staged file was left behind: {error}")
 
 

@@ -32,9 +32,9 @@ def run(payload: bytes, toolbox: Toolbox) -> PartReply:
     return _Slice(toolbox, work).run()
 
 
-BEGUN_ANEW = frozenset({ErrorKind.CHANGED_WHILE_READ, ErrorKind.NO_SPACE})
-"""Errors of a part after which the whole file begins anew: with another content, or on another
-storage of the pool, since a single one that is full is waited for."""
+BEGUN_ANEW = frozenset({ErrorKind.CHANGED_WHILE_READ, ErrorKind.STALE, ErrorKind.NO_SPACE})
+"""Errors of a part after which the whole file begins anew: with another content, in another upload,
+or on another storage of the pool, since a single one that is full is waited for."""
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ from longshore.pipeline.messages import CopyGroup, CopyMode, PlannedFile
 from longshore.pipeline.planning import by_rule, replaces
 from longshore.pipeline.published import Published, find_published, look_first, same_content
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
-from longshore.storage.handler import Folder, Metadata, StagedFile
+from longshore.storage.handler import Folder, Metadata, StagedFile, StorageHandler
 
 _KNOWN_WITHOUT_READING = frozenset({ChecksumKind.NONE, ChecksumKind.MD5})
 
@@ -122,6 +122,9 @@ def _transfer(
                 # file is goes after the file has its name.
                 _drop_staged(target, toolbox.temporary_name(group, planned))
             return _published(published, planned, source, target, toolbox)
+        if not fresh and _is_in_memory(planned, toolbox.destination_of(group.source)):
+            # It may have gone another way before, for want of room.
+            _drop_staged(target, toolbox.temporary_name(group, planned))
     file, written, copied = _stage(planned, group, source, target, toolbox, where, fresh=fresh)
     check_expected(planned, written.xxh3_128, paths.join(source.path, planned.entry.name), where)
     return Staged(
@@ -263,6 +266,11 @@ def _published(
         checksum=published.checksum,
         lost=lost,
     )
+
+
+def _is_in_memory(planned: PlannedFile, destination: StorageHandler) -> bool:
+    """Whether the file waits in memory as a rule until it is published."""
+    return planned.entry.size <= destination.capabilities.staged_in_memory_bytes
 
 
 def _drop_staged(target: Folder, name: bytes) -> None:

@@ -16,7 +16,9 @@ from longshore.domain.errors import ErrorKind, RetryClass, StorageError
 from longshore.domain.outcome import Outcome
 from longshore.domain.task import ConflictResolution
 from longshore.pipeline.messages import ExecutionPlan
+from longshore.storage.backends.object_store import store
 from longshore.storage.backends.object_store.client import Abilities
+from longshore.storage.backends.object_store.copying import COPIED_BYTES_MINIMUM
 from longshore.storage.backends.object_store.multipart import PART_BYTES
 from longshore.storage.backends.object_store.stage import SMALL_BYTES
 from tests.unit.pipeline.driving import Driver, plan_for
@@ -99,3 +101,70 @@ def test_a_file_in_an_archive_is_recognised_after_a_crash(
     assert driver.record_of(b"file").outcome is Outcome.COPIED
     assert client.requests.count("put file") == 1
     assert set(client.kept) == {"file"}
+
+
+def test_a_shared_file_whose_upload_is_gone_begins_anew(source: Path) -> None:
+    content = os.urandom(6 * PART_BYTES)
+    (source / "file").write_bytes(content)
+    client = MemoryClient()
+    several = Several(
+        plan_of(source, workers=3), Random(4), wrap_destination=lambda _: open_memory(client)
+    )
+    while not several.parts_returned:
+        several.step()
+    client.uploads.clear()  # as a rule of the bucket does after days
+    assert several.run().outcome is Outcome.COPIED
+    assert {key: kept.data for key, kept in client.kept.items()} == {"file": content}
+
+
+def test_an_upload_for_want_of_memory_is_not_left_when_there_is_memory_again(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (source / "file").write_bytes(b"content")
+    client = MemoryClient()
+    driver = Driver(plan_of(source), wrap_destination=lambda _: open_memory(client))
+    driver.start()
+    driver.step()
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "HELD_BYTES_MAXIMUM", 0)
+        patched.setattr(MemoryClient, "complete_upload", _die)
+        with pytest.raises(_Died):
+            driver.crash()
+    assert client.uploads
+    driver.fresh = False
+    while driver.step():
+        pass
+    assert driver.record_of(b"file").outcome is Outcome.COPIED
+    assert set(client.kept) == {"file"}
+    assert client.uploads == {}
+
+
+class _Died(Exception):
+    """The mover, as far as this test goes."""
+
+
+def _die(*_: object) -> NoReturn:
+    raise _Died
+
+
+@pytest.mark.parametrize("kind", [ErrorKind.PERMISSION, ErrorKind.NOT_FOUND, ErrorKind.UNKNOWN])
+def test_a_copy_that_the_store_refuses_is_read_and_written(source: Path, kind: ErrorKind) -> None:
+    class Refusing(MemoryClient):
+        refusals = 0
+
+        def copy(self, *_: object, **__: object) -> NoReturn:
+            self.refusals += 1
+            raise StorageError(kind, RetryClass.NEVER, "copy", b"", "no")
+
+    one, other = MemoryClient(), Refusing()
+    content = os.urandom(COPIED_BYTES_MINIMUM)
+    for number in range(3):
+        one.put(f"file{number}", content)
+    driver = Driver(
+        plan_for(source, source, checksum=ChecksumKind.NONE),
+        wrap_source=lambda _: open_memory(one, bucket="one"),
+        wrap_destination=lambda _: open_memory(other, bucket="other"),
+    ).run()
+    assert [record.outcome for record in driver.records] == [Outcome.COPIED] * 3
+    assert {kept.data for kept in other.kept.values()} == {content}
+    assert 0 < other.refusals <= 3

@@ -24,6 +24,13 @@ COPIED_BYTES_MINIMUM: Final = FIRST_BYTES + 1
 """Smaller objects come with the one request that opens them; a copy inside takes one more."""
 
 
+_OF_THE_NAME: Final = frozenset({ErrorKind.EXISTS, ErrorKind.IS_A_FOLDER, ErrorKind.NAME_INVALID})
+"""Refusals of whatever is to have that name."""
+
+_OF_ALL_COPIES: Final = frozenset({ErrorKind.UNSUPPORTED, ErrorKind.PERMISSION})
+"""Others would be refused, too: a copy wants rights that reading and writing do not (tags)."""
+
+
 class StagedCopy(StagedFile):
     """An object of another bucket. Nothing is done before `commit`, which is one request."""
 
@@ -74,12 +81,9 @@ class StagedCopy(StagedFile):
         except StorageUnavailable:
             raise
         except StorageError as error:
-            if error.kind is ErrorKind.UNSUPPORTED:
-                self._store.copies_inside = False
-                raise self._again(name, f"the store does not copy it: {error}") from error
             # After an answer that was lost, it is this very copy that stands there.
             if error.kind is not ErrorKind.EXISTS or not self._stands_at(name):
-                raise
+                raise self._refused(name, error) from error
         self.abort()
 
     def content_md5(self) -> bytes:
@@ -121,8 +125,14 @@ class StagedCopy(StagedFile):
             digest.update(self._store.client.get_range(key, start, end))
         return digest.digest()
 
-    def _again(self, name: bytes, cause: str) -> StorageError:
+    def _refused(self, name: bytes, error: StorageError) -> StorageError:
+        """The error as it is, or one that lets the file be read and written instead."""
+        if error.retry is not RetryClass.NEVER or error.kind in _OF_THE_NAME:
+            return error
+        if error.kind in _OF_ALL_COPIES:
+            self._store.copies_inside = False
         path = paths.join(self._publishing.path, name)
+        cause = f"the store does not copy it: {error}"
         return StorageError(ErrorKind.INPUT_OUTPUT, RetryClass.NOW, "publish", path, cause)
 
     def _no_content(self, deed: str) -> StorageError:

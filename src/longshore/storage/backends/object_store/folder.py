@@ -274,16 +274,23 @@ class ObjectFolder(Folder):
         """The entry of a listed name; None when it vanished since."""
         if found.stat is None:
             return self._store.folder_entry(found.name, found.key)
-        stat: ObjectStat | None = found.stat
         if self._is_told_too_little(found.stat):
-            stat = self._store.look(found.key)
-        return None if stat is None else self._store.file_entry(found.name, stat)
+            return self._read(found.name, lambda: self._store.look(found.key))
+        return self._read(found.name, lambda: found.stat)
 
     def _completed(self, outline: Entry) -> Entry | None:
         if not outline.is_outline:
             return outline
-        stat = self._store.look(self._store.key(self._key, outline.name, "look at"))
-        return None if stat is None else self._store.file_entry(outline.name, stat)
+        key = self._store.key(self._key, outline.name, "look at")
+        return self._read(outline.name, lambda: self._store.look(key))
+
+    def _read(self, name: bytes, stat_of: Callable[[], ObjectStat | None]) -> Entry | None:
+        """The entry of an object, which a listing gives even where the store refuses to tell it."""
+        try:
+            stat = stat_of()
+            return None if stat is None else self._store.file_entry(name, stat)
+        except StorageError as error:
+            return _unreadable(name, error)
 
     def _folder_key_of(self, name: bytes) -> str:
         return self._key if not name else self._store.folder_key(self._key, name, "open")
@@ -346,6 +353,7 @@ class ObjectFolder(Folder):
                 if error.kind is not ErrorKind.NOT_FOUND or isinstance(error, StorageUnavailable):
                     raise
                 if token:
+                    uploads.forget(store, staged_key, begun)
                     cause = "the upload is gone"
                     raise self._refusal(ErrorKind.STALE, "stage", name, cause) from error
             else:
@@ -374,13 +382,15 @@ class ObjectFolder(Folder):
 
 
 def _is_for(begun: uploads.Begun, metadata: Mapping[str, str], size: int) -> bool:
-    """Whether an upload was begun for the very file: else its parts may be those of another.
+    """Whether an upload was begun for the very file: else its parts may be those of another."""
+    return uploads.are_same(begun.metadata, metadata) and begun.size == size
 
-    Reading the file may have changed when it was read last, and a further name when it was changed.
-    """
-    unimportant = {"atime": "", "ctime": ""}
-    same = {**begun.metadata, **unimportant} == {**metadata, **unimportant}
-    return same and begun.size == size
+
+def _unreadable(name: bytes, error: StorageError) -> Entry:
+    """The entry of a name whose metadata cannot be read; raises errors that may pass."""
+    if isinstance(error, StorageUnavailable) or error.retry is not RetryClass.NEVER:
+        raise error
+    return Entry(name, EntryKind.SPECIAL, 0, 0, 0, 0, 0, 0, 0)
 
 
 def _come(entry: Entry | Future[Entry | None]) -> Iterator[Entry]:

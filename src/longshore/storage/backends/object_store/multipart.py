@@ -128,11 +128,13 @@ class StagedUpload(StagedFile):
         only_if_absent = not replace and self._store.abilities.conditional_create
         if key == self._begun.key:
             self._complete(only_if_absent=only_if_absent)
-            if self._metadata != self._begun.metadata:
+            if not uploads.are_same(self._metadata, self._begun.metadata):
                 self._store.client.set_metadata(key, self._metadata)
         else:
             self._complete_elsewhere()
-            self._store.client.copy(self._begun.key, key, metadata=self._metadata)
+            # Putting it together may have taken a while.
+            self._publishing.prepare(name, replace=replace, looks=True)
+            self._copy_to(key, only_if_absent=only_if_absent)
             self._store.discard(self._begun.key)
         if self._begun.is_final:
             self._store.discard(self._staged_key)
@@ -238,6 +240,27 @@ class StagedUpload(StagedFile):
         # Under the key of the staged file stands the note of the upload, which may be replaced.
         self._complete(only_if_absent=conditional and self._begun.is_final)
         self._is_astray = self._begun.is_final
+
+    def _copy_to(self, key: str, *, only_if_absent: bool) -> None:
+        try:
+            self._copy(key, only_if_absent=only_if_absent)
+        except StorageUnavailable:
+            raise
+        except StorageError as error:
+            if only_if_absent and error.kind is ErrorKind.UNSUPPORTED:
+                self._copy(key, only_if_absent=False)  # it knows the condition of writing only
+            elif error.kind is not ErrorKind.EXISTS or not self._stands_at(key):
+                raise
+
+    def _copy(self, key: str, *, only_if_absent: bool) -> None:
+        self._store.client.copy(
+            self._begun.key, key, metadata=self._metadata, only_if_absent=only_if_absent
+        )
+
+    def _stands_at(self, key: str) -> bool:
+        """Whether it is this very file: a copy whose answer was lost."""
+        found = self._store.look(key)
+        return found is not None and (found.size, found.metadata) == (self._size, self._metadata)
 
     def _all_parts(self) -> list[Part]:
         wanted = range(1, -(-self._size // self._length) + 1)

@@ -193,6 +193,8 @@ class Store:
         kind = found.kind()
         if kind is EntryKind.FOLDER:
             kind = EntryKind.FILE  # its key says otherwise
+        if kind is EntryKind.SYMLINK and not 0 < stat.size <= LINK_TARGET_BYTES_MAXIMUM:
+            kind = EntryKind.FILE  # that is no target
         target = self._target(stat) if kind is EntryKind.SYMLINK else b""
         return self.entry_of(name, stat, found, kind, target)
 
@@ -223,8 +225,13 @@ class Store:
         )
 
     def folder_entry(self, name: bytes, folder_key: str) -> Entry:
-        """The entry of a folder that is there, with what its marker says."""
-        marker = self.look(self.marker_key(folder_key))
+        """The entry of a folder that is there, with what its marker says if that can be read."""
+        try:
+            marker = self.look(self.marker_key(folder_key))
+        except StorageError as error:
+            if isinstance(error, StorageUnavailable) or error.retry is not RetryClass.NEVER:
+                raise
+            marker = None
         found = file_metadata.decode((marker.metadata or {}) if marker else {})
         modified_ns = marker.modified_ns if marker else 0
         return Entry(
@@ -240,5 +247,4 @@ class Store:
         )
 
     def _target(self, stat: ObjectStat) -> bytes:
-        size = min(stat.size, LINK_TARGET_BYTES_MAXIMUM)
-        return bytes(self.client.get_range(stat.key, 0, size, etag=stat.etag)) if size else b""
+        return bytes(self.client.get_range(stat.key, 0, stat.size, etag=stat.etag))

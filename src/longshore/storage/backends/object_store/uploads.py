@@ -9,7 +9,7 @@ days, if the bucket has a rule for that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -69,6 +69,15 @@ def begin(
     return begun
 
 
+def are_same(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether these are metadata of one state of a file.
+
+    Reading the file may have changed when it was read last, and a further name when it was changed.
+    """
+    unimportant = {"atime": "", "ctime": ""}
+    return {**one, **unimportant} == {**other, **unimportant}
+
+
 def find(store: Store, staged_key: str) -> Begun | None:
     """The upload that is noted under the key; None if there is none."""
     try:
@@ -91,6 +100,13 @@ def drop(store: Store, staged_key: str) -> bool:
         store.client.abort_upload(Upload(begun.key, begun.id))
     store.discard(staged_key)
     return True
+
+
+def forget(store: Store, staged_key: str, begun: Begun) -> None:
+    """Remove what a crash has left of an upload that is gone, unless it is of another one."""
+    noted = find(store, staged_key)
+    if noted is None or noted.id == begun.id:
+        store.discard(staged_key)
 
 
 def staged_names(store: Store, folder_key: str) -> Iterator[bytes]:

@@ -180,12 +180,12 @@ class MemoryClient(ObjectClient):
             return stat
 
 
-def open_memory(client: MemoryClient) -> ObjectStorage:
+def open_memory(client: MemoryClient, **settings: str) -> ObjectStorage:
     """A storage in the bucket; its pauses are none."""
     return open_object_storage(
         StorageReference(StorageKind.CLOUD_BUCKET, 1),
         client,
-        {},
+        settings,
         sleep=lambda _: None,
         chance=random.Random(1),
     )

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import random
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
+from longshore.domain.entry import EntryKind
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError
 from longshore.storage.backends.object_store import reading, stage, store
-from longshore.storage.backends.object_store.client import Abilities
+from longshore.storage.backends.object_store.client import (
+    PLAIN,
+    Abilities,
+    ObjectStat,
+    Part,
+    PutOptions,
+    Upload,
+)
 from longshore.storage.backends.object_store.multipart import PART_BYTES, part_bytes
 from longshore.storage.handler import Folder, Intent, Metadata, StagedFile
 from tests.unit.storage.backends.object_store.memory import MemoryClient, open_memory
@@ -215,3 +223,109 @@ def test_small_files_beyond_the_room_in_memory_go_to_the_store() -> None:
         # Room is given back with each file.
         folder.stage(NAME, size=size).abort()
         assert not client.uploads
+
+
+def test_a_name_that_is_taken_while_parts_are_put_together_is_not_replaced() -> None:
+    class Busy(MemoryClient):
+        def complete_upload(
+            self, upload: Upload, parts: list[Part], options: PutOptions = PLAIN
+        ) -> ObjectStat:
+            stat = super().complete_upload(upload, parts, options)
+            self.put("big (1)", b"others")
+            return stat
+
+        def copy(self, source_key: str, key: str, **how: Any) -> ObjectStat:
+            self.kept.setdefault("big (2)", self.kept["big"])  # others have found that one
+            return super().copy(source_key, key, **how)
+
+    client = Busy()
+    client.put("big", b"first")
+    with open_memory(client) as storage, storage.open_folder(b"") as folder:
+        with staged(folder) as file:
+            file.write(memoryview(CONTENT), 0)
+            for name in (b"big (1)", b"big (2)"):
+                with pytest.raises(StorageError) as caught:
+                    file.commit(name, replace=False)
+                assert caught.value.kind is ErrorKind.EXISTS
+            file.commit(b"big (3)", replace=False)
+    assert client.kept["big (3)"].data == CONTENT
+    assert client.kept["big (1)"].data == b"others"
+    assert client.kept["big (2)"].data == client.kept["big"].data == b"first"
+    assert not [key for key in client.kept if key.startswith(".longshore-")]
+
+
+def test_a_store_that_knows_no_condition_of_copies_copies_all_the_same() -> None:
+    class Plain(MemoryClient):
+        def copy(self, source_key: str, key: str, **how: Any) -> ObjectStat:
+            if how.get("only_if_absent"):
+                raise StorageError(ErrorKind.UNSUPPORTED, RetryClass.NEVER, "copy", b"big", "no")
+            return super().copy(source_key, key, **how)
+
+    client = Plain()
+    client.put("big", b"first")
+    with open_memory(client) as storage, storage.open_folder(b"") as folder:
+        with staged(folder) as file:
+            file.write(memoryview(CONTENT), 0)
+            file.commit(b"big (1)", replace=False)
+    assert client.kept["big (1)"].data == CONTENT
+
+
+def test_nothing_is_copied_for_the_time_of_the_last_access() -> None:
+    client = MemoryClient()
+    intent = Intent(b"big", Metadata(mode=0o640, mtime_ns=1, atime_ns=2, ctime_ns=1))
+    with open_memory(client) as storage, storage.open_folder(b"") as folder:
+        with folder.stage(NAME, size=len(CONTENT), intent=intent) as file:
+            file.write(memoryview(CONTENT), 0)
+            assert file.set_metadata(Metadata(mode=0o640, mtime_ns=1, atime_ns=3, ctime_ns=1)) == ()
+            file.commit(b"big", replace=False)
+    assert not [request for request in client.requests if request.startswith("copy")]
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_the_note_of_an_upload_goes_with_it_and_with_no_other_one(other: bool) -> None:
+    client = MemoryClient()
+    with open_memory(client) as storage, storage.open_folder(b"") as folder:
+        with staged(folder) as file:
+            token = file.token()
+        client.uploads.clear()
+        if other:
+            staged(folder).close()
+        with pytest.raises(StorageError, match="the upload is gone"):
+            folder.stage(NAME, size=len(CONTENT), resume=True, token=token)
+        assert folder.staged_names() == [NAME] * other
+        assert len(client.uploads) == other
+
+
+def test_metadata_that_cannot_be_read_hide_no_other_file() -> None:
+    class Guarded(MemoryClient):
+        def head(self, key: str) -> ObjectStat:
+            if "secret" in key:
+                raise StorageError(ErrorKind.PERMISSION, RetryClass.NEVER, "look at", b"", "no")
+            return super().head(key)
+
+    client = Guarded()
+    for key in ("a", "b secret", "c secret/", "c secret/file", "d"):
+        client.put(key, b"content" if not key.endswith("/") else b"")
+    with open_memory(client) as storage, storage.open_folder(b"") as folder:
+        kinds = {entry.name: entry.kind for entry in folder.entries()}
+        completed = folder.completed([o for o in folder.outlines() if o.name == b"b secret"])
+    assert kinds == {
+        b"a": EntryKind.FILE,
+        b"b secret": EntryKind.SPECIAL,
+        b"c secret": EntryKind.FOLDER,
+        b"d": EntryKind.FILE,
+    }
+    assert [entry and entry.kind for entry in completed] == [EntryKind.SPECIAL]
+
+
+@pytest.mark.parametrize("size", [0, 4096, 4097])
+def test_what_is_no_target_is_no_link(size: int) -> None:
+    client = MemoryClient()
+    client.put("link", b"x" * size, PutOptions(metadata={"mode": "120777"}))
+    with open_memory(client) as storage, storage.open_folder(b"") as folder:
+        [entry] = folder.entries()
+        is_link = 0 < size <= 4096
+        assert entry.kind is (EntryKind.SYMLINK if is_link else EntryKind.FILE)
+        assert entry.link_target == b"x" * size * is_link
+        if not is_link:
+            assert read_whole(folder, b"link", 4096) == b"x" * size
