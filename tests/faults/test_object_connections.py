@@ -17,6 +17,7 @@ from longshore.storage.backends.object_store.flow import REQUESTS_AT_FIRST
 from longshore.storage.backends.object_store.retrying import ATTEMPTS_MAXIMUM, RetryingClient
 from longshore.storage.backends.object_store.storage import ObjectStorage
 from longshore.storage.backends.object_store.store import Settings, Store
+from longshore.storage.handler import SourceFile
 from tests.object_servers.buckets import new_bucket
 from tests.object_servers.processes import ObjectServer
 from tests.object_servers.proxy import SLOW_DOWN, Disturbance, Proxy
@@ -85,12 +86,34 @@ def test_a_file_whose_answer_breaks_off_is_read_to_its_end(line: Line) -> None:
     storage = ObjectStorage(BUCKET, Store(line.client, Settings(uid=0, gid=0)))
     with storage.open_folder(b"") as folder, folder.open(b"file") as reader:
         cut = line.proxy.disturb(Disturbance(cut_download_after=2 * MEBIBYTE))
-        came = bytearray()
-        buffer = memoryview(bytearray(MEBIBYTE))
-        while count := reader.read_into(buffer, len(came)):
-            came += buffer[:count]
-    assert came == content
+        assert read_whole(reader) == content
     assert cut.hits == 1
+
+
+def test_a_byte_of_a_file_changed_on_its_way_down_is_noticed(line: Line) -> None:
+    content = os.urandom(5 * MEBIBYTE)
+    line.direct.put("file", content)
+    storage = ObjectStorage(BUCKET, Store(line.client, Settings(uid=0, gid=0)))
+    changed = line.proxy.disturb(Disturbance(corrupt_download_at=3 * MEBIBYTE))
+    with storage.open_folder(b"") as folder:
+        with folder.open(b"file") as reader, pytest.raises(StorageError) as caught:
+            read_whole(reader)
+        assert (caught.value.kind, caught.value.retry) == (
+            ErrorKind.CHECKSUM_MISMATCH,
+            RetryClass.NOW,
+        )
+        assert changed.hits == 1
+        with folder.open(b"file") as reader:
+            assert read_whole(reader) == content
+
+
+def read_whole(reader: SourceFile) -> bytes:
+    """The file, read from its beginning to its end."""
+    came = bytearray()
+    buffer = memoryview(bytearray(MEBIBYTE))
+    while count := reader.read_into(buffer, len(came)):
+        came += buffer[:count]
+    return bytes(came)
 
 
 def test_a_download_that_stalls_is_resumed_by_range_after_the_time_out(line: Line) -> None:

@@ -222,3 +222,23 @@ def test_what_changes_on_the_way_back_is_an_error_and_comes_with_the_next_run(
     back.act("run")
     assert back.wait()["status"] == "done"
     assert contents(destination) == wanted
+
+
+def test_a_move_from_a_bucket_reads_again_what_has_changed_on_the_way(
+    client: httpx.Client,
+    object_server: Callable[[str], ObjectServer],
+    proxy: Proxy,
+    destination: Path,
+) -> None:
+    live = add_bucket_pool(client, object_server("moto"), "live", "primary", url=proxy.endpoint)
+    wanted = {f"films/{number}": os.urandom(4 * 1024 * 1024) for number in range(4)}
+    for key, content in wanted.items():
+        live.put(key, content)
+    archive = add_share_pool(client, "archive", "offline_archive", destination)
+    task = add_copy_task(client, live.id, archive, workflow_action="move")
+    changed = proxy.disturb(Disturbance(corrupt_download_at=5 * HALF_A_MEBIBYTE, times=2))
+    task.act("run")
+    check_done(task)
+    assert changed.hits == 2
+    assert contents(destination) == wanted
+    assert live.objects() == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -10,6 +11,7 @@ from typing import Final
 from longshore.domain.entry import Entry
 from longshore.storage.backends.object_store.client import Data, ObjectStat
 from longshore.storage.backends.object_store.metadata import decode_attributes
+from longshore.storage.backends.object_store.refusals import mismatch
 from longshore.storage.backends.object_store.store import Store
 from longshore.storage.backends.object_store.streaming import Stream
 from longshore.storage.handler import SourceFile
@@ -25,6 +27,29 @@ RANGES_AHEAD: Final = 4
 that is being read."""
 
 
+class Follower:
+    """Compares an object that is read from its beginning to its end with its MD5.
+
+    Nothing else notices a byte that was changed on its way from a store without encryption.
+    """
+
+    def __init__(self, stat: ObjectStat) -> None:
+        self._stat = stat
+        self._digest = hashlib.md5(usedforsecurity=False)
+        self._next = 0
+
+    def follow(self, data: memoryview, offset: int) -> None:
+        """These bytes were read. Raises kind `checksum_mismatch` when the last of all are wrong."""
+        if offset == 0:
+            self._digest, self._next = hashlib.md5(usedforsecurity=False), 0
+        if offset != self._next or not len(data):
+            return  # somebody reads here and there
+        self._digest.update(data)
+        self._next += len(data)
+        if self._next == self._stat.size and self._digest.digest() != self._stat.md5:
+            raise mismatch("read", self._stat.key)
+
+
 class ObjectReader(SourceFile):
     """An object as it was when it was opened: once it is replaced, reading on is kind `stale`."""
 
@@ -36,6 +61,8 @@ class ObjectReader(SourceFile):
         self._ranges: OrderedDict[int, Future[Data]] = OrderedDict()  # by where they begin
         self._next = 0  # where a sequential reader reads next
         self._stream = Stream(store.client, stat, store.pace)
+        # One that came with the first bytes was compared with them.
+        self._follower = Follower(stat) if stat.md5 and len(first) < stat.size else None
 
     def close(self) -> None:
         self._stream.close()
@@ -53,13 +80,13 @@ class ObjectReader(SourceFile):
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
         count = self._stream_into(buffer, offset)
-        if count:
-            self._next = offset + count
-            return count
-        data = self._data_at(offset)
-        count = min(len(data), len(buffer))
-        buffer[:count] = data[:count]
+        if not count:
+            data = self._data_at(offset)
+            count = min(len(data), len(buffer))
+            buffer[:count] = data[:count]
         self._next = offset + count
+        if self._follower is not None:
+            self._follower.follow(buffer[:count], offset)
         return count
 
     def _stream_into(self, buffer: memoryview, offset: int) -> int:
