@@ -266,7 +266,8 @@ def test_a_store_copies_between_buckets_of_one_connector_by_itself(
 ) -> None:
     film, size = os.urandom(4 * 1024 * 1024), 4 * 1024 * 1024
     with forwarding() as proxy:
-        live = cloud("primary", "live-cloud", url_proxy=proxy.address)
+        address = proxy.address.replace("//", "//me:p%40ss@")
+        live = cloud("primary", "live-cloud", url_proxy=address)
         archive = add_pool_of_connector(
             client, object_server("moto"), live.connector_id, f"to-{live.bucket}", "offline_archive"
         )
@@ -274,6 +275,7 @@ def test_a_store_copies_between_buckets_of_one_connector_by_itself(
         task = add_copy_task(client, live.id, archive.id, options={"file_checksum": asked})
         execution = done(task)
         assert proxy.bytes_passed < size // 10
+        assert proxy.logins == {"Basic bWU6cEBzcw=="}
         assert archive.objects() == {"films/film.mov": film}
         [record] = task.files()
         assert (record["outcome"], execution["processed_size"]) == ("copied", size)

@@ -128,6 +128,36 @@ def test_a_connector_comes_back_as_it_was_made_but_for_an_ordinary_user_without_
     assert listed.json() == {"count": 1, "cloud_connectors": [seen]}
 
 
+def test_the_login_at_a_proxy_is_kept_and_never_shown(
+    admin: TestClient, context: Context, provider: Provider
+) -> None:
+    url_proxy, bare = "http://me:pr%40xy-pass@proxy:3128", "http://proxy:3128"
+    path = "/api/v2/cloud_connectors"
+    made = admin.post(path, json=CONNECTOR | {"url_proxy": url_proxy}).json()
+    assert made["url_proxy"] == bare
+    assert admin.get(f"{path}?url_proxy={bare}").json()["cloud_connectors"] == [made]
+    files = [each for each in context.data_dir.rglob("*") if each.is_file()]
+    assert not any(b"xy-pass" in each.read_bytes() for each in files)
+
+    one = f"{path}/{made['id']}"
+
+    def asked_through(**changed: Any) -> str | None:
+        assert admin.put(one, json=made | changed).status_code == 200
+        assert finished(admin, f"{one}/cloud_buckets/-/sync")["status"] == "completed"
+        return provider.asked[-1].get("proxy")
+
+    assert asked_through(region="eu-2") == url_proxy
+    tried = admin.get(one).json()
+    assert finished(admin, f"{path}/-/test", json=tried)["status"] == "completed"
+    assert provider.asked[-1]["proxy"] == url_proxy
+    assert asked_through(url_proxy="http://other:3128") == "http://other:3128"
+    assert asked_through() == bare, "the login was for the address that went"
+    assert asked_through(url_proxy="http://you@proxy:3128") == "http://you@proxy:3128"
+    assert asked_through(url_proxy=None) is None
+    assert finished(admin, f"{path}/-/test", json=CONNECTOR | {"url_proxy": url_proxy})
+    assert provider.asked[-1]["proxy"] == url_proxy
+
+
 def test_the_secret_needs_its_scope_and_stands_nowhere_in_clear(
     admin: TestClient, client_of: Any, context: Context, connector: dict[str, Any]
 ) -> None:
@@ -308,8 +338,8 @@ def test_a_trial_of_a_stored_connector_uses_its_secret_for_the_same_place_only(
     shown = {name: value for name, value in connector.items() if name != "secret_key"}
     path = "/api/v2/cloud_connectors/-/test"
     assert finished(admin, path, json=shown)["status"] == "completed"
-    elsewhere = shown | {"url": "http://127.0.0.1:10/"}
-    assert finished(admin, path, json=elsewhere)["status"] == "failed"
+    for elsewhere in ({"url": "http://127.0.0.1:10/"}, {"options": "storage_url=http://other"}):
+        assert finished(admin, path, json=shown | elsewhere)["status"] == "failed"
 
 
 def test_a_trial_under_way_is_shown_as_such_and_to_nobody_else(

@@ -26,6 +26,7 @@ class CloudConnector:
     access_key: str | None
     secret_key_encrypted: bytes | None
     options: str | None
+    proxy_login_encrypted: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

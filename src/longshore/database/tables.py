@@ -167,6 +167,7 @@ cloud_connectors = Table(
     Column("access_key", Text),
     Column("secret_key_encrypted", LargeBinary),
     Column("options", Text),
+    Column("proxy_login_encrypted", LargeBinary),  # user:password, as in an address
     sqlite_autoincrement=True,
 )
 

@@ -108,6 +108,22 @@ def credentials(
     return {name: value for name, value in given.items() if value}
 
 
+def without_login(address: str | None) -> tuple[str | None, str]:
+    """An address without its user and password, and these: `user:password`, or ""."""
+    scheme, mark, rest = (address or "").partition("://")
+    place, slash, path = rest.partition("/")
+    login, _, host = place.rpartition("@")
+    return (address and scheme + mark + host + slash + path), login
+
+
+def with_login(address: str | None, login: str | None) -> str | None:
+    """What `without_login` has taken apart."""
+    if not (address and login):
+        return address
+    scheme, mark, rest = address.partition("://")
+    return f"{scheme}{mark}{login}@{rest}"
+
+
 def with_credentials(address: StorageAddress, given: Mapping[str, str]) -> StorageAddress:
     """The address that a backend can open."""
     return msgspec.structs.replace(address, settings={**address.settings, **given})

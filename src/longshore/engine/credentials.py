@@ -65,7 +65,10 @@ class Credentials:
                     cloud.credentials(
                         access_key=connector.access_key,
                         secret_key=self._clear(connector.secret_key_encrypted, connector.name),
-                        proxy=connector.url_proxy,
+                        proxy=cloud.with_login(
+                            connector.url_proxy,
+                            self._clear(connector.proxy_login_encrypted, connector.name),
+                        ),
                         config_file=self._clear(row.config_file_encrypted, row.name),
                     ),
                 )

@@ -14,6 +14,7 @@ from longshore.services.errors import Kind, Problems
 BELOW_A_PATH = frozenset({CloudProvider.AZURE, CloudProvider.OPENSTACK_SWIFT})
 """Providers whose addresses go on behind the host: with an account, or a way to log in."""
 
+_MAY_HOLD_SECRETS = frozenset({"secret_key", "options", "url", "url_proxy"})
 _REGION = re.compile(r"[A-Za-z0-9._-]*")  # it becomes part of host names and of signatures
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
@@ -34,7 +35,7 @@ def check(problems: Problems, values: Mapping[str, Any], changed: Collection[str
         note = wrong()
         if note is not None:
             # What does not belong into an answer is not repeated in one either.
-            shown = None if attribute in {"secret_key", "options"} else values[attribute]
+            shown = None if attribute in _MAY_HOLD_SECRETS else values[attribute]
             problems.add(attribute, Kind.INVALID, value=shown, note=note)
 
 
@@ -59,7 +60,7 @@ def _wrong_proxy(url: str) -> str | None:
     parts = _parts(url)
     if parts is None or parts.scheme != "http" or parts.path not in {"", "/"}:
         return "it has to be http://host:port: what is encrypted goes through it in a tunnel"
-    return _revealing(parts)
+    return "it has no query" if parts.query or parts.fragment else None
 
 
 def _revealing(parts: SplitResult) -> str | None:

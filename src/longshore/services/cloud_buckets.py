@@ -152,7 +152,10 @@ def credentials_of(
     return cloud.credentials(
         access_key=connector.access_key,
         secret_key=cloud_connectors.decrypted(context, connector.secret_key_encrypted),
-        proxy=connector.url_proxy,
+        proxy=cloud.with_login(
+            connector.url_proxy,
+            cloud_connectors.decrypted(context, connector.proxy_login_encrypted),
+        ),
         config_file=config_file,
     )
 

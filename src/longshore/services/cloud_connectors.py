@@ -68,7 +68,7 @@ def create(context: Context, principal: Principal, body: Mapping[str, Any]) -> C
         _check_name(connection, problems, values["name"], None)
         check_client(context, problems, values)
         problems.raise_if_any()
-        stored = _stored(context, values)
+        stored = _stored(context, values, None)
         return CloudConnector(id=rows.add(connection, cloud_connectors, stored), **stored)
 
 
@@ -89,7 +89,7 @@ def update(
         if changed & _CLIENT_ATTRIBUTES:
             check_client(context, problems, asdict(current) | given)
         problems.raise_if_any()
-        stored = _stored(context, given)
+        stored = _stored(context, given, current)
         rows.change(connection, cloud_connectors, current.id, stored)
         return replace(current, **stored)
 
@@ -217,9 +217,18 @@ def _check_name(
         problems.add("name", Kind.TAKEN, value=name)
 
 
-def _stored(context: Context, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns for what was given: the secret goes in encrypted."""
+def _stored(
+    context: Context, given: Mapping[str, Any], current: CloudConnector | None
+) -> dict[str, Any]:
+    """The columns for what was given: secrets go in encrypted.
+
+    The login at the proxy is never shown. So it stays where its address comes back without one.
+    """
     columns = {name: value for name, value in given.items() if name != "secret_key"}
     if "secret_key" in given:
         columns["secret_key_encrypted"] = encrypted(context, given["secret_key"])
+    if "url_proxy" in given:
+        columns["url_proxy"], login = cloud.without_login(given["url_proxy"])
+        if login or current is None or columns["url_proxy"] != current.url_proxy:
+            columns["proxy_login_encrypted"] = encrypted(context, login)
     return columns

@@ -24,7 +24,7 @@ from longshore.domain import cloud
 from longshore.domain.cloud import RemoteBucket
 from longshore.domain.errors import LongshoreError
 from longshore.domain.execution import JobStatus
-from longshore.domain.storage import StorageKind, StorageReference
+from longshore.domain.storage import StorageKind, StorageReference, parse_share_options
 from longshore.services import cloud_buckets, cloud_connectors
 from longshore.services.cloud_connectors import CloudConnectorInput
 from longshore.services.context import Context
@@ -58,7 +58,8 @@ def start_test(context: Context, principal: Principal, body: Mapping[str, Any]) 
     """Ask the provider of the body for its buckets. Nothing is stored of it but the answer.
 
     Without a secret key, that of the stored connector with the body's id is used, as long as it
-    is for the same place: a client that shows a connector may not have seen its secret.
+    is for the same place: a client that shows a connector may not have seen its secret. So is the
+    login at its proxy.
     """
     principal.require_administrator(*TEST)
     problems = Problems()
@@ -67,10 +68,14 @@ def start_test(context: Context, principal: Principal, body: Mapping[str, Any]) 
     cloud_connectors.check(problems, values, given, named=False)
     cloud_connectors.check_client(context, problems, values)
     problems.raise_if_any()
-    secret = values.pop("secret_key") or _stored_secret(context, body.get("id"), values)
+    values["url_proxy"], login = cloud.without_login(values["url_proxy"])
+    secret = cloud_connectors.encrypted(context, values.pop("secret_key"))
+    sealed_login = cloud_connectors.encrypted(context, login)
+    stored = _stored_alike(context, body.get("id"), values)
     tried = CloudConnector(
         id=0,
-        secret_key_encrypted=cloud_connectors.encrypted(context, secret),
+        secret_key_encrypted=secret or (stored.secret_key_encrypted if stored else None),
+        proxy_login_encrypted=sealed_login or (stored.proxy_login_encrypted if stored else None),
         **values | {"name": values["name"] or ""},
     )
 
@@ -197,8 +202,10 @@ def _remote_buckets(context: Context, connector: CloudConnector) -> list[RemoteB
     return [RemoteBucket(name, connector.region) for name in sorted(names)]
 
 
-def _stored_secret(context: Context, connector_id: Any, values: Mapping[str, Any]) -> str | None:
-    """The secret of a stored connector that leads to the same place with the same key."""
+def _stored_alike(
+    context: Context, connector_id: Any, values: Mapping[str, Any]
+) -> CloudConnector | None:
+    """The stored connector, if it leads to the same place with the same key."""
     if not isinstance(connector_id, int) or isinstance(connector_id, bool):
         return None
     try:
@@ -208,7 +215,13 @@ def _stored_secret(context: Context, connector_id: Any, values: Mapping[str, Any
     same = ("provider", "url", "url_proxy", "region", "access_key")
     if any((getattr(stored, name) or None) != (values[name] or None) for name in same):
         return None
-    return cloud_connectors.decrypted(context, stored.secret_key_encrypted)
+    elsewhere = (_storage_url(stored.options), _storage_url(values["options"]))
+    return stored if elsewhere[0] == elsewhere[1] else None
+
+
+def _storage_url(options: str | None) -> str | None:
+    """Where a token goes instead of where its giver says."""
+    return parse_share_options(options).get("storage_url")
 
 
 # ---------------------------------------------------------------------------------- results

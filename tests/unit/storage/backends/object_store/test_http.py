@@ -53,6 +53,12 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = self.path == "/close"
 
     def do_CONNECT(self) -> None:
+        if self.path != self.headers["host"] or self.headers["proxy-authorization"] not in {
+            None,
+            "Basic bWU6cEBzcw==",
+        }:
+            self.send_error(407)
+            return
         self.tunnels.append(self.path)
         host, _, port = self.path.partition(":")
         with socket.create_connection((host, int(port))) as server:
@@ -187,6 +193,28 @@ def test_a_proxy_tunnels_what_is_encrypted(encrypted: int, certificate: Path) ->
         with connected(place) as connections:
             assert echo(connections, b"secret") == b"secret"
         assert Handler.tunnels == [f"127.0.0.1:{encrypted}"]
+
+
+def test_a_proxy_that_wants_to_know_who_asks_is_told(encrypted: int, certificate: Path) -> None:
+    with serving() as port:
+        for login, is_right in (("me:p%40ss", True), ("me:wrong", False)):
+            place = place_of(
+                f"https://127.0.0.1:{encrypted}",
+                proxy=f"http://{login}@127.0.0.1:{port}",
+                ca_file=str(certificate),
+            )
+            with connected(place) as connections:
+                if is_right:
+                    assert echo(connections, b"secret") == b"secret"
+                    continue
+                with pytest.raises(Unreachable, match="407"):
+                    echo(connections, b"secret")
+
+
+def test_a_name_that_no_resolver_takes_is_unreachable() -> None:
+    for host in ("a..example", "a" * 70):
+        with connected(place_of(f"http://{host}")) as connections, pytest.raises(Unreachable):
+            echo(connections, b"x")
 
 
 def test_a_server_that_does_not_answer_is_too_slow() -> None:
