@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.clouds import BucketPool, add_bucket_pool, add_pool_of_connector, synchronized
+from tests.object_servers.buckets import new_bucket
 from tests.object_servers.forwarding import forwarding
 from tests.object_servers.processes import ObjectServer
 from tests.object_servers.tokens import giving_tokens
@@ -332,6 +333,36 @@ def test_a_task_with_both_ends_in_one_bucket_is_refused(
         task = add_copy_task(client, live.id, archive["id"], workflow_action=action)
         assert task.request("run")["status"] == "failed"
     assert live.objects() == {"film.mov": b"the only copy"}
+
+
+def test_a_connector_stays_while_a_run_uses_a_bucket_of_it(
+    client: httpx.Client,
+    cloud: AddPool,
+    object_server: Callable[[str], ObjectServer],
+    source: Path,
+) -> None:
+    grow(source, FILES)
+    live = add_share_pool(client, "live", "primary", source)
+    archive = cloud("offline_archive")
+    task = add_copy_task(client, live, archive.id)
+    task.limit(1000)  # bytes per second
+    task.act("run")
+    task.wait("in_progress")
+    task.act("pause")
+    pool, connector = f"/pools/{archive.id}", f"/cloud_connectors/{archive.connector_id}"
+    client.put(pool, json={"cloud_bucket_ids": []}).raise_for_status()
+    refused = client.delete(connector)
+    assert refused.status_code == 422
+    assert "execution" in refused.json()["messages"][0]
+    # Its keys may not list it any more.
+    other = new_bucket(object_server("moto"), "s3")
+    client.put(connector, json={"options": f"buckets={other}"}).raise_for_status()
+    assert archive.bucket in {each["name"] for each in synchronized(client, archive.connector_id)}
+    task.limit(None)
+    task.act("resume")
+    assert task.wait()["status"] == "done"
+    assert archive.objects() == contents(source)
+    assert client.delete(connector).status_code == 204
 
 
 def test_a_key_that_cannot_be_one_stops_the_task_and_says_so(

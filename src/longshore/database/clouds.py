@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from longshore.database import rows
 from longshore.database.query import Filterable, Kind, Page
 from longshore.database.rows import Listed
-from longshore.database.tables import cloud_buckets, cloud_connectors, storage_counts
+from longshore.database.tables import (
+    cloud_buckets,
+    cloud_connectors,
+    storage_counts,
+    task_executions,
+)
 from longshore.domain.cloud import RemoteBucket
+from longshore.domain.execution import RUNNING
 from longshore.domain.storage import StorageKind
 
 
@@ -169,7 +177,8 @@ def put_buckets(
     """Let the connector's buckets be those; the ids of those that went.
 
     One that is in a pool stays although its provider does not list it any more: tasks name it. So
-    does one that holds files as far as the catalogue knows: nothing else says where they are.
+    does one that is used by a run, and one that holds files as far as the catalogue knows: nothing
+    else says where they are.
     """
     known = {each.name: each for each in buckets_of_connector(connection, connector_id)}
     listed = {each.name: each for each in remote}
@@ -184,10 +193,28 @@ def put_buckets(
     if new:
         connection.execute(insert(cloud_buckets), new)
     missing = [each for each in known.values() if each.name not in listed]
-    holding = _holding_files(connection) if missing else set()
-    gone = [each.id for each in missing if each.pool_id is None and each.id not in holding]
+    kept = _holding_files(connection) | buckets_at_work(connection).keys() if missing else set()
+    gone = [each.id for each in missing if each.pool_id is None and each.id not in kept]
     remove_buckets(connection, gone)
     return gone
+
+
+def buckets_at_work(connection: Connection) -> dict[int, int]:
+    """The buckets that executions use which are not over, each with the id of one of these."""
+    running = task_executions.c.status.in_([status.value for status in RUNNING])
+    query = select(task_executions.c.id, task_executions.c.facts).where(running)
+    return {
+        storage["id"]: execution_id
+        for execution_id, facts in connection.execute(query)
+        for storage in _storages(json.loads(facts or "{}"))
+        if storage["kind"] == StorageKind.CLOUD_BUCKET.name.lower()
+    }
+
+
+def _storages(facts: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for end in (*facts.get("sources", ()), *facts.get("destinations", ())):
+        yield end["storage"]
+        yield from end.get("further_storages", ())
 
 
 def _holding_files(connection: Connection) -> set[int]:

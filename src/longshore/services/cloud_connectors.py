@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy import Connection, select
 
 from longshore.database import clouds, limits, rows
-from longshore.database.clouds import CloudConnector
+from longshore.database.clouds import CloudBucket, CloudConnector
 from longshore.database.connection import reading, writing
 from longshore.database.query import Page, find_id
 from longshore.database.rows import Listed
@@ -104,15 +104,26 @@ def destroy(context: Context, principal: Principal, identifier: str) -> None:
         current = resolve(connection, identifier)
         buckets = clouds.buckets_of_connector(connection, current.id)
         problems = Problems()
+        at_work = clouds.buckets_at_work(connection)
         for bucket in buckets:
-            if bucket.pool_id is not None:
-                problems.add(BASE, Kind.FROZEN, note=f"its bucket {bucket.name} is in a pool")
+            note = _use_of(bucket, at_work)
+            if note is not None:
+                problems.add(BASE, Kind.FROZEN, note=note)
                 break
         problems.raise_if_any()
         for bucket in buckets:
             limits.forget_storage(connection, StorageReference(StorageKind.CLOUD_BUCKET, bucket.id))
         clouds.remove_buckets(connection, [bucket.id for bucket in buckets])
         rows.remove(connection, cloud_connectors, current.id)
+
+
+def _use_of(bucket: CloudBucket, at_work: Mapping[int, int]) -> str | None:
+    """Why the bucket cannot go; None if it can."""
+    if bucket.pool_id is not None:
+        return f"its bucket {bucket.name} is in a pool"
+    if bucket.id in at_work:
+        return f"execution {at_work[bucket.id]} uses its bucket {bucket.name}"
+    return None
 
 
 def resolve(connection: Connection, identifier: str) -> CloudConnector:
