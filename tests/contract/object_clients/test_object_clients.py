@@ -25,7 +25,7 @@ from tests.object_servers.processes import free_port
 METADATA = {
     "mode": "100644",
     "mtime": "1234567890.123456789",
-    "custom-note": "a value, with: signs =",
+    "custom-note": "a value,   with: signs =",
     "custom64-0123456789abcdef": "dXNlci5h." + "YWJj" * 50,
 }
 ODD_KEYS = [

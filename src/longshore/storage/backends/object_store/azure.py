@@ -42,6 +42,7 @@ from longshore.storage.backends.object_store.exchange import (
     Exchange,
     as_unavailable,
     base64_text,
+    length_in,
     path_text,
     place_of,
     query_text,
@@ -365,7 +366,7 @@ class AzureClient(ObjectClient):
 
     def _head(self, bucket: str, key: str) -> ObjectStat:
         headers, _ = self._requests.read("HEAD", bucket, key, "look at")
-        return stat_of(key, headers, int(headers.get("content-length", "0")))
+        return stat_of(key, headers, length_in(headers, "look at", key))
 
     def _asking(self, key: str) -> ranges.Ask:
         return lambda headers: self._requests.send("GET", self._bucket, key, "read", headers)

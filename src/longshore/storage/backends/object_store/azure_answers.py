@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 from longshore.domain.errors import StorageError
@@ -88,7 +89,7 @@ def metadata_headers(metadata: Mapping[str, str]) -> dict[str, str]:
 def page_of(root: ET.Element) -> Page:
     """A page of a listing."""
     objects = [_listed(found) for found in root.iterfind("Blobs/Blob")]
-    prefixes = [found.findtext("Name") or "" for found in root.iterfind("Blobs/BlobPrefix")]
+    prefixes = [_key_in(found) for found in root.iterfind("Blobs/BlobPrefix")]
     # Azure sorts by its own order, which differs from that of UTF-8 beyond the first 65,536 signs.
     objects.sort(key=lambda stat: stat.key.encode())
     prefixes.sort(key=str.encode)
@@ -101,7 +102,7 @@ def _listed(found: ET.Element) -> ObjectStat:
     metadata = found.find("Metadata")
     tier = values.get("AccessTier", "")
     return ObjectStat(
-        key=found.findtext("Name") or "",
+        key=_key_in(found),
         size=int(values.get("Content-Length") or 0),
         modified_ns=http_date(values.get("Last-Modified", "")),
         etag=values.get("Etag", "").strip('"'),
@@ -112,6 +113,13 @@ def _listed(found: ET.Element) -> ObjectStat:
         storage_class=tier,
         offline=tier == _ARCHIVE,
     )
+
+
+def _key_in(found: ET.Element) -> str:
+    """The key of a line of a listing; one that no XML can hold comes encoded, and says so."""
+    name = found.find("Name")
+    text = "" if name is None else name.text or ""
+    return unquote(text) if name is not None and name.get("Encoded") == "true" else text
 
 
 def _name(text: str) -> str:

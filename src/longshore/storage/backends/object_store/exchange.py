@@ -192,6 +192,14 @@ def base64_bytes(text: str) -> bytes:
         return b""
 
 
+def length_in(headers: Mapping[str, str], deed: str, key: str) -> int:
+    """The length that an answer tells. One that tells none is not taken for that of nothing."""
+    try:
+        return int(headers["content-length"])
+    except (KeyError, ValueError) as error:
+        raise unreadable(deed, key, ValueError("it tells no length")) from error
+
+
 def http_date(text: str) -> int:
     """Nanoseconds since 1970; 0 for nonsense."""
     try:

@@ -172,7 +172,11 @@ class GoogleClient(ObjectClient):
         query = {"alt": "media"} | ({"ifGenerationMatch": etag} if etag else {})
 
         def get(buffer: memoryview, offset: int) -> int:
-            headers = {"range": f"bytes={offset}-{offset + len(buffer) - 1}"}
+            # As it is stored: what was uploaded compressed is unpacked for anybody else.
+            headers = {
+                "range": f"bytes={offset}-{offset + len(buffer) - 1}",
+                "accept-encoding": "gzip",
+            }
             answer = self._requests.send(self._path(key), query, headers, key)
             if etag and answer.headers.get("x-goog-generation", etag) != etag:
                 with answer:

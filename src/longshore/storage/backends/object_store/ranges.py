@@ -13,7 +13,7 @@ from longshore.storage.backends.object_store.client import (
     ObjectStat,
     RangeBody,
 )
-from longshore.storage.backends.object_store.exchange import broken
+from longshore.storage.backends.object_store.exchange import broken, length_in
 from longshore.storage.backends.object_store.hashing import md5_of
 from longshore.storage.backends.object_store.refusals import mismatch, replaced
 
@@ -92,7 +92,7 @@ def get_first(
         if error.kind is not ErrorKind.STALE:
             raise
         return _empty(client, key), b""  # no range of an object of no bytes can be had
-    whole, data, filled = _read_first(answer, limit)
+    whole, data, filled = _read_first(answer, limit, key)
     stat = stat_of(key, answer.headers, whole)
     if filled < len(data):
         data[filled:] = client.get_range(key, filled, len(data), etag=stat.etag)
@@ -148,10 +148,10 @@ def _empty(client: ObjectClient, key: str) -> ObjectStat:
     return found
 
 
-def _read_first(answer: http.Answer, limit: int) -> tuple[int, bytearray, int]:
+def _read_first(answer: http.Answer, limit: int, key: str) -> tuple[int, bytearray, int]:
     """Size of the whole object, room for its beginning, and how many bytes of that have come."""
     with answer:
-        length = int(answer.headers.get("content-length", "0"))
+        length = length_in(answer.headers, "read", key)
         whole = answer.headers.get("content-range", "").rpartition("/")[2]
         data = bytearray(min(length, limit))
         return int(whole) if whole else length, data, answer.read_into(memoryview(data))

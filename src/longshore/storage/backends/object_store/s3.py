@@ -50,7 +50,8 @@ def open_client(settings: Mapping[str, str]) -> S3Client:
             raise InvalidSetting(f"{name} has to be printable ASCII")
     bucket = settings["bucket"]
     requests = _requests(settings, profile, bucket)
-    return S3Client(requests, bucket, profile, new_object_headers=headers)
+    prefix = settings.get("prefix", "").strip("/")
+    return S3Client(requests, bucket, profile, new_object_headers=headers, prefix=prefix)
 
 
 def list_buckets(settings: Mapping[str, str]) -> list[RemoteBucket]:

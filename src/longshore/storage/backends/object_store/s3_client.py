@@ -26,6 +26,7 @@ from longshore.storage.backends.object_store.exchange import (
     Asked,
     as_unavailable,
     base64_text,
+    length_in,
     unreadable,
 )
 from longshore.storage.backends.object_store.hashing import md5_of
@@ -56,7 +57,8 @@ TAGS_DIRECTIVE: Final = "x-amz-tagging-directive"
 
 
 class S3Client(ObjectClient):
-    """One bucket. `new_object_headers` go with every new object: class, tags, encryption."""
+    """One bucket. `new_object_headers` go with every new object: class, tags, encryption; `prefix`
+    is where all keys begin that these credentials may be allowed to list."""
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class S3Client(ObjectClient):
         profile: Profile,
         *,
         new_object_headers: Mapping[str, str],
+        prefix: str = "",
     ) -> None:
         self.abilities = profile.abilities
         self._requests = requests
@@ -72,6 +75,7 @@ class S3Client(ObjectClient):
         self._bucket = bucket
         self._checksum = profile.checksum
         self._new_object_headers = new_object_headers
+        self._prefix = prefix and prefix + "/"
 
     def close(self) -> None:
         self._requests.close()
@@ -86,7 +90,9 @@ class S3Client(ObjectClient):
                 if error.retry is not RetryClass.NEVER:
                     raise
                 # Its answer has no body; that of a listing says why.
-                self._requests.read("GET", "", "look at bucket", query=_listing(limit=1))
+                self._requests.read(
+                    "GET", "", "look at bucket", query=_listing(self._prefix, limit=1)
+                )
         except StorageError as error:
             raise as_unavailable(error, self._bucket) from error
 
@@ -359,7 +365,7 @@ class S3Client(ObjectClient):
 
 def _stat(requests: Requests, key: str) -> ObjectStat:
     headers, _ = requests.read("HEAD", key, "look at")
-    return stat_of_headers(key, headers, int(headers.get("content-length", "0")))
+    return stat_of_headers(key, headers, length_in(headers, "look at", key))
 
 
 def _cut_listing(prefix: str) -> StorageError:

@@ -63,7 +63,8 @@ class Signer:
         query_part = query_text(query) if query else ""
         canonical = f"{method}\n{path}\n{query_part}\n{named}\n{listed}\n{payload_sha256}"
         scope = f"{day}/{self._region}/s3/aws4_request"
-        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        # Metadata of others may hold any bytes: they are signed as headers are sent.
+        digest = hashlib.sha256(canonical.encode("latin-1")).hexdigest()
         text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}"
         signature = hmac.digest(self._signing_key(day), text.encode(), "sha256").hex()
         signed["authorization"] = (

@@ -34,12 +34,13 @@ from longshore.storage.backends.object_store.client import (
     RangeBody,
     Upload,
 )
-from longshore.storage.backends.object_store.exchange import as_unavailable
+from longshore.storage.backends.object_store.exchange import as_unavailable, length_in
 from longshore.storage.backends.object_store.hashing import md5_of
 from longshore.storage.backends.object_store.listing import listed_after
 from longshore.storage.backends.object_store.profiles import InvalidSetting, adjusted
 from longshore.storage.backends.object_store.refusals import EXISTS, GONE, mismatch, replaced
 from longshore.storage.backends.object_store.swift_answers import (
+    MANIFEST_HEADER,
     Segment,
     complete_refusal,
     decode_listing,
@@ -56,6 +57,9 @@ SEGMENTS_SUFFIX: Final = "_segments"
 NO_SEGMENTS_SECONDS: Final = 30.0
 """How long it is believed that there is no container of segments, so that nothing big is replaced.
 Another mover may make it meanwhile; what it costs then are segments that nobody removes."""
+
+_KEPT_HEADERS: Final = (MANIFEST_HEADER, "x-delete-at")
+"""Of others, which are gone with the next change of metadata that does not name them."""
 
 _GIBIBYTE: Final = 1024**3
 _OWN_KEY_BYTES: Final = len("parts/") + 1 + 32 + 1 + 5  # around the key of the object
@@ -127,7 +131,7 @@ class SwiftClient(ObjectClient):
 
     def head(self, key: str) -> ObjectStat:
         headers, _ = self._requests.read("HEAD", self._bucket, key, "look at")
-        return stat_of(key, headers, int(headers.get("content-length", "0")))
+        return stat_of(key, headers, length_in(headers, "look at", key))
 
     def get_range(
         self, key: str, start: int, end: int, *, etag: str = "", room: bytearray | None = None
@@ -160,7 +164,7 @@ class SwiftClient(ObjectClient):
     ) -> ObjectStat:
         bucket = source_bucket or self._bucket
         headers, _ = self._requests.read("HEAD", bucket, source_key, "look at")
-        found = stat_of(source_key, headers, int(headers.get("content-length", "0")))
+        found = stat_of(source_key, headers, length_in(headers, "look at", source_key))
         if source_etag and found.etag != source_etag:
             raise replaced("copy", source_key)
         kept = (found.metadata or {}) if metadata is None else metadata
@@ -172,7 +176,9 @@ class SwiftClient(ObjectClient):
         return self.head(key)
 
     def set_metadata(self, key: str, metadata: Mapping[str, str]) -> None:
-        headers = metadata_headers(metadata)
+        before, _ = self._requests.read("HEAD", self._bucket, key, "look at")
+        kept = {name: before[name] for name in _KEPT_HEADERS if name in before}
+        headers = {**kept, **metadata_headers(metadata)}
         self._requests.read("POST", self._bucket, key, "set metadata of", headers=headers)
 
     def delete(self, key: str) -> None:

@@ -14,6 +14,10 @@ from longshore.storage.backends.object_store.client import ObjectStat, Page
 from longshore.storage.backends.object_store.exchange import http_date, iso_date, unreadable
 
 METADATA_HEADER: Final = "x-object-meta-"
+MANIFEST_HEADER: Final = "x-object-manifest"
+"""Of a *dynamic large object*: the content is that of all objects with this prefix. Other programs
+make such; their etag is made of etags, and changing them without this header empties them."""
+
 _COMPOSED_MARK: Final = METADATA_HEADER + "static-large-object"  # of Ceph, which shows it
 _MD5: Final = re.compile(r"[0-9a-f]{32}\Z")
 _SECOND: Final = 1_000_000_000
@@ -87,7 +91,7 @@ def stat_of(key: str, headers: Mapping[str, str], size: int) -> ObjectStat:
         size=size,
         modified_ns=_modified_ns(headers),
         etag=etag,
-        md5=b"" if is_composed(headers) else _md5(etag),
+        md5=b"" if is_composed(headers) or MANIFEST_HEADER in headers else _md5(etag),
         metadata={
             name.removeprefix(METADATA_HEADER): value
             for name, value in headers.items()

@@ -74,3 +74,11 @@ def test_an_upload_without_a_name_is_not_begun(server: Server, client: S3Client)
     server.body = b"<Other/>"
     with pytest.raises(StorageError, match="names no upload"):
         client.begin_upload("a")
+
+
+def test_an_object_without_a_length_is_not_an_empty_one(server: Server, client: S3Client) -> None:
+    server.headers = {"transfer-encoding": "chunked", "etag": '"several-2"'}
+    server.body = b"7\r\ncontent\r\n0\r\n\r\n"
+    for deed in (lambda: client.head("a"), lambda: client.get_first("a", 100)):
+        with pytest.raises(StorageError, match="tells no length"):
+            deed()
