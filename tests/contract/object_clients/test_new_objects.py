@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 
 import pytest
+from azure.storage.blob import ContainerClient
 
 from longshore.bootstrap import open_storage
 from longshore.domain.storage import StorageAddress, StorageKind, StorageReference
+from longshore.storage.backends.object_store import azure
 from longshore.storage.backends.object_store.multipart import PART_BYTES
 from longshore.storage.handler import Intent, Metadata, StorageHandler
 from tests.clouds import INTERFACES
@@ -55,6 +57,32 @@ def test_every_new_object_gets_the_tags(object_server: Callable[[str], ObjectSer
     for key in ("small", "big"):
         found = session.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
         assert {each["Key"]: each["Value"] for each in found} == {"project": "7", "kind": "raw"}
+
+
+def test_every_new_blob_gets_the_tags(object_server: Callable[[str], ObjectServer]) -> None:
+    server = object_server("azurite")
+    bucket = new_bucket(server, "azure")
+    settings = server.settings("azure", bucket, tags="project=7&kind=raw%20")
+    client = azure.open_client(settings)
+    client.put("small", b"content")
+    client.copy("small", "copy")
+    upload = client.begin_upload("big")
+    client.complete_upload(upload, [client.put_part(upload, 1, b"content")])
+    client.set_metadata("small", {"mode": "100600"})
+    client.close()
+    seen = server.apis["azure"]
+    with ContainerClient(seen["endpoint"], bucket, credential=seen["secret_key"]) as container:
+        for key in ("small", "copy", "big"):
+            found = container.get_blob_client(key).get_blob_tags()
+            assert found == {"project": "7", "kind": "raw "}
+
+
+@pytest.mark.parametrize("api", ["s3", "azure"])
+@pytest.mark.parametrize("name", ["tags", "storage_class"])
+def test_no_option_brings_a_header_of_its_own(api: str, name: str) -> None:
+    settings = {"endpoint": "http://127.0.0.1:1/x", "bucket": "b", name: "a\r\nx-evil: 1"}
+    with pytest.raises(ValueError, match=f"{name} has to be printable"):
+        import_module(f"{BACKENDS}.{api}").open_client(settings)
 
 
 @pytest.fixture(params=[("moto", "GLACIER"), ("azurite", "Archive")], ids=["moto", "azurite"])

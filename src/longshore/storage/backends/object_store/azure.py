@@ -51,7 +51,7 @@ from longshore.storage.backends.object_store.hashing import md5_of
 from longshore.storage.backends.object_store.http import Answer
 from longshore.storage.backends.object_store.keys import KeyRules
 from longshore.storage.backends.object_store.listing import listed_after
-from longshore.storage.backends.object_store.profiles import InvalidSetting, adjusted
+from longshore.storage.backends.object_store.profiles import InvalidSetting, adjusted, printable
 from longshore.storage.backends.object_store.refusals import replaced
 
 ENDPOINT: Final = "https://{account}.blob.core.windows.net"
@@ -86,7 +86,8 @@ def open_client(settings: Mapping[str, str]) -> AzureClient:
         _Requests(settings),
         settings["bucket"],
         adjusted(_ABILITIES, settings),
-        settings.get("storage_class", ""),
+        printable(settings, "storage_class"),
+        printable(settings, "tags"),
     )
 
 
@@ -172,7 +173,8 @@ class _Requests:
 
 
 class AzureClient(ObjectClient):
-    """One container. `tier` is the access tier of new blobs; "" leaves it to the account."""
+    """One container. `tier` is the access tier of new files, "" leaves it to the account; `tags`
+    are the index tags of all new blobs."""
 
     def __init__(
         self,
@@ -180,6 +182,7 @@ class AzureClient(ObjectClient):
         bucket: str,
         abilities: Abilities,
         tier: str,
+        tags: str,
         *,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -187,6 +190,7 @@ class AzureClient(ObjectClient):
         self._requests = requests
         self._bucket = bucket
         self._tier = {"x-ms-access-tier": tier} if tier else {}
+        self._tags = {"x-ms-tags": tags} if tags else {}
         self._sleep = sleep
 
     def close(self) -> None:
@@ -348,7 +352,7 @@ class AzureClient(ObjectClient):
 
     def _new_headers(self, options: PutOptions) -> dict[str, str]:
         tier = self._tier if options.is_file else NO_PAIRS
-        return {**tier, **metadata_headers(options.metadata)}
+        return {**tier, **self._tags, **metadata_headers(options.metadata)}
 
     def _read(
         self,

@@ -109,6 +109,14 @@ def switch(options: Mapping[str, str], name: str, default: bool) -> bool:
     return value == "1" if value else default
 
 
+def printable(options: Mapping[str, str], name: str) -> str:
+    """An option that is sent as a header; "" if it is not there. Raises InvalidSetting."""
+    value = options.get(name, "")
+    if not (value.isascii() and value.isprintable()):
+        raise InvalidSetting(f"{name} has to be printable ASCII")
+    return value
+
+
 def number(options: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
     """An option that is a number from `least` to `most`. Raises InvalidSetting."""
     text = options.get(name, "")

@@ -15,6 +15,7 @@ from longshore.storage.backends.object_store import http
 from longshore.storage.backends.object_store.profiles import (
     InvalidSetting,
     Profile,
+    printable,
     profile_of,
     seconds,
 )
@@ -42,12 +43,8 @@ def open_client(settings: Mapping[str, str]) -> S3Client:
     profile = _profile(settings)
     if not settings.get("bucket"):
         raise InvalidSetting("no bucket is named")
-    headers = {
-        header: settings[name] for name, header in _NEW_OBJECT_HEADERS.items() if settings.get(name)
-    }
-    for name, header in _NEW_OBJECT_HEADERS.items():
-        if not (headers.get(header, "").isascii() and headers.get(header, "").isprintable()):
-            raise InvalidSetting(f"{name} has to be printable ASCII")
+    named = {header: printable(settings, name) for name, header in _NEW_OBJECT_HEADERS.items()}
+    headers = {header: value for header, value in named.items() if value}
     bucket = settings["bucket"]
     requests = _requests(settings, profile, bucket)
     prefix = settings.get("prefix", "").strip("/")
