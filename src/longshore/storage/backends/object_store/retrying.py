@@ -46,12 +46,16 @@ Asked = TypeVar("Asked")
 def patiently(
     request: Callable[[], Result], *, sleep: Callable[[float], object], chance: random.Random
 ) -> Result:
-    """The result of a request that belongs to no bucket, tried again as one of a bucket is."""
+    """The result of a request that belongs to no bucket, tried again as one of a bucket is.
+
+    But one that got no answer in time has taken long enough for whoever waits for it.
+    """
     for failures in range(1, ATTEMPTS_MAXIMUM):
         try:
             return request()
         except StorageError as error:
-            if not _may_pass(error):
+            is_late = error.kind is ErrorKind.TIMEOUT and not isinstance(error, Throttled)
+            if is_late or not _may_pass(error):
                 raise
             sleep(_pause_seconds(failures, error, chance))
     return request()

@@ -170,7 +170,8 @@ def test_a_request_that_belongs_to_no_bucket_is_tried_again_as_well(pauses: list
     chance = random.Random(1)
     assert patiently(ask, sleep=pauses.append, chance=chance) == "answer"
     assert len(pauses) == 2
-    for final in (DENIED, GONE):
+    late = StorageError(ErrorKind.TIMEOUT, RetryClass.NOW, "list", b"", "no answer in time")
+    for final in (DENIED, GONE, late):
         left.append(final)
         with pytest.raises(StorageError) as caught:
             patiently(ask, sleep=pauses.append, chance=chance)
