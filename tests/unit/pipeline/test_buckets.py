@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 from random import Random
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
@@ -17,7 +17,7 @@ from longshore.domain.outcome import Outcome
 from longshore.domain.task import ConflictResolution
 from longshore.pipeline.messages import ExecutionPlan
 from longshore.storage.backends.object_store import store
-from longshore.storage.backends.object_store.client import Abilities
+from longshore.storage.backends.object_store.client import Abilities, ObjectStat
 from longshore.storage.backends.object_store.copying import COPIED_BYTES_MINIMUM
 from longshore.storage.backends.object_store.multipart import PART_BYTES
 from longshore.storage.backends.object_store.stage import SMALL_BYTES
@@ -168,3 +168,27 @@ def test_a_copy_that_the_store_refuses_is_read_and_written(source: Path, kind: E
     assert [record.outcome for record in driver.records] == [Outcome.COPIED] * 3
     assert {kept.data for kept in other.kept.values()} == {content}
     assert 0 < other.refusals <= 3
+
+
+def test_a_store_that_knows_no_condition_of_copies_copies_by_itself_all_the_same(
+    source: Path,
+) -> None:
+    class Plain(MemoryClient):
+        def copy(self, source_key: str, key: str, **how: Any) -> ObjectStat:
+            if how.pop("only_if_absent"):
+                raise StorageError(ErrorKind.UNSUPPORTED, RetryClass.NEVER, "copy", b"", "no")
+            self.kept[source_key] = one.kept[source_key]  # there is one bucket here
+            stat = super().copy(source_key, "a copy", metadata=how["metadata"])
+            self.kept = {"a copy": self.kept["a copy"]}
+            return stat
+
+    one, other = MemoryClient(), Plain()
+    one.put("file", os.urandom(COPIED_BYTES_MINIMUM))
+    driver = Driver(
+        plan_for(source, source, checksum=ChecksumKind.NONE),
+        wrap_source=lambda _: open_memory(one, bucket="one"),
+        wrap_destination=lambda _: open_memory(other, bucket="other"),
+    ).run()
+    assert driver.record_of(b"file").outcome is Outcome.COPIED
+    assert driver.bytes_copied == 0
+    assert set(other.kept) == {"a copy"}

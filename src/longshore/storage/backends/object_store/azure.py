@@ -52,7 +52,7 @@ from longshore.storage.backends.object_store.http import Answer
 from longshore.storage.backends.object_store.keys import KeyRules
 from longshore.storage.backends.object_store.listing import listed_after
 from longshore.storage.backends.object_store.profiles import InvalidSetting, adjusted, printable
-from longshore.storage.backends.object_store.refusals import replaced
+from longshore.storage.backends.object_store.refusals import EXISTS, replaced
 
 ENDPOINT: Final = "https://{account}.blob.core.windows.net"
 RANGE_HEADER: Final = "x-ms-range"  # which Azure heeds before `range`
@@ -227,7 +227,7 @@ class AzureClient(ObjectClient):
             "content-md5": base64_text(md5),
             **_condition(options),
         }
-        answer, _ = self._read("PUT", key, "write", headers=headers, body=data)
+        answer = self._create(key, "write", options, headers=headers, body=data)
         return ObjectStat(
             key=key,
             size=len(data),
@@ -322,10 +322,10 @@ class AzureClient(ObjectClient):
         document = ET.Element("BlockList")
         for part in parts:
             ET.SubElement(document, "Uncommitted").text = part.reference
-        answer, _ = self._read(
-            "PUT",
+        answer = self._create(
             upload.key,
             "complete",
+            options,
             query={"comp": "blocklist"},
             headers={
                 **self._new_headers(options),
@@ -367,6 +367,27 @@ class AzureClient(ObjectClient):
         return self._requests.read(
             method, self._bucket, key, deed, query=query, headers=headers, body=body
         )
+
+    def _create(
+        self,
+        key: str,
+        deed: str,
+        options: PutOptions,
+        *,
+        query: Mapping[str, str] = NO_PAIRS,
+        headers: Mapping[str, str],
+        body: Data,
+    ) -> Mapping[str, str]:
+        """A request that makes a blob; the condition that it is new is its only one."""
+        try:
+            answer, _ = self._read("PUT", key, deed, query=query, headers=headers, body=body)
+        except StorageError as error:
+            if error.kind is not ErrorKind.STALE or not options.only_if_absent:
+                raise
+            raise StorageError(
+                EXISTS.kind, EXISTS.retry, deed, key.encode(), "it exists"
+            ) from error
+        return answer
 
     def _head(self, bucket: str, key: str) -> ObjectStat:
         headers, _ = self._requests.read("HEAD", bucket, key, "look at")

@@ -37,6 +37,7 @@ _CODES: Final[Mapping[str, Verdict]] = {
     "OperationTimedOut": refusals.SLOW,
     "OutOfRangeInput": refusals.BAD_NAME,
     "ServerBusy": refusals.THROTTLED,
+    "TargetConditionNotMet": refusals.EXISTS,  # of a copy: that nothing has its name
     "UnauthorizedBlobOverwrite": refusals.EXISTS,
 }
 

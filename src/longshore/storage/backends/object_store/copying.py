@@ -76,7 +76,7 @@ class StagedCopy(StagedFile):
         try:
             # Some stores heed the condition of what is written and not of what is copied.
             key = self._publishing.prepare(name, replace=replace, looks=True)
-            copied = self._copy(key, only_if_absent=conditional and not replace)
+            copied = self._copied(key, only_if_absent=conditional and not replace)
             self._confirm(key, copied)
         except StorageUnavailable:
             raise
@@ -92,6 +92,16 @@ class StagedCopy(StagedFile):
     def abort(self) -> None:
         self._publishing.forget(self._name, self)
         self._is_gone = True
+
+    def _copied(self, key: str, *, only_if_absent: bool) -> ObjectStat:
+        try:
+            return self._copy(key, only_if_absent=only_if_absent)
+        except StorageUnavailable:
+            raise
+        except StorageError as error:
+            if not only_if_absent or error.kind is not ErrorKind.UNSUPPORTED:
+                raise
+            return self._copy(key, only_if_absent=False)  # it knows no condition of copies
 
     def _copy(self, key: str, *, only_if_absent: bool) -> ObjectStat:
         return self._store.client.copy(

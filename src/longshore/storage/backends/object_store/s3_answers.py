@@ -36,6 +36,7 @@ _NEVER, _NOW, _LATER = RetryClass.NEVER, RetryClass.NOW, RetryClass.LATER
 _CODES: Final = {
     "NoSuchKey": (ErrorKind.NOT_FOUND, _NEVER, False),
     "NoSuchUpload": (ErrorKind.NOT_FOUND, _NEVER, False),
+    "InvalidPart": (ErrorKind.NOT_FOUND, _NEVER, False),  # of an upload that cannot be completed
     "NoSuchBucket": (ErrorKind.NOT_FOUND, _LATER, True),
     "InvalidAccessKeyId": (ErrorKind.PERMISSION, _LATER, True),
     "SignatureDoesNotMatch": (ErrorKind.PERMISSION, _LATER, True),

@@ -25,7 +25,7 @@ from longshore.storage.backends.object_store.keys import (
 from longshore.storage.backends.object_store.names import has_any
 from longshore.storage.backends.object_store.retrying import RetryingClient
 from longshore.storage.backends.object_store.streaming import Pace
-from longshore.storage.handler import StagedFile
+from longshore.storage.handler import TEMPORARY_PREFIX, StagedFile
 
 LINK_TARGET_BYTES_MAXIMUM: Final = 4096  # no system makes longer symbolic links
 
@@ -104,9 +104,15 @@ class Store:
     # ------------------------------------------------------------------ keys
 
     def key(self, folder_key: str, name: bytes, deed: str) -> str:
-        """The key of a name in a folder. Raises kind `name_invalid` if it grows too long."""
+        """The key of a name in a folder. Raises kind `name_invalid` if it grows too long.
+
+        Names of staged files are longer than others: far down they have their keys at the top.
+        """
         key = folder_key + piece_of(name, self.abilities.key_rules)
         size = len(key.encode())
+        if size > self.key_bytes_maximum and name.startswith(TEMPORARY_PREFIX):
+            digest = xxhash.xxh3_128_hexdigest(key.encode())
+            return f"{self.settings.prefix}{TEMPORARY_PREFIX.decode()}far-{digest}"
         if size > self.key_bytes_maximum:
             cause = f"its key would have {size} bytes, {self.key_bytes_maximum} fit"
             raise StorageError(ErrorKind.NAME_INVALID, RetryClass.NEVER, deed, name, cause)

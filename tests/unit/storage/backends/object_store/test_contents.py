@@ -329,3 +329,24 @@ def test_what_is_no_target_is_no_link(size: int) -> None:
         assert entry.link_target == b"x" * size * is_link
         if not is_link:
             assert read_whole(folder, b"link", 4096) == b"x" * size
+
+
+def test_a_name_that_just_fits_is_staged_in_parts_too() -> None:
+    client = MemoryClient()
+    path = b"/".join([b"f" * 200] * 5)
+    name = b"n" * (1023 - len(path) - 1)
+    intent = Intent(name, Metadata(mode=0o640))
+    with open_memory(client) as storage, storage.open_folder(path, create=True) as folder:
+        for _ in range(2):
+            with folder.stage(NAME, size=len(CONTENT), intent=intent) as file:
+                file.write(memoryview(CONTENT)[:PART_BYTES], 0)
+            with folder.stage(NAME, size=len(CONTENT), intent=intent, resume=True) as file:
+                assert file.size() == PART_BYTES
+                file.write(memoryview(CONTENT), 0)
+            folder.remove(NAME)
+            assert not client.uploads
+        with folder.stage(NAME, size=len(CONTENT), intent=intent) as file:
+            file.write(memoryview(CONTENT), 0)
+            file.commit(name, replace=False)
+        assert [entry.name for entry in folder.entries()] == [name]
+    assert not [key for key in client.kept if ".longshore" in key]

@@ -8,17 +8,20 @@ from http.server import ThreadingHTTPServer
 import pytest
 
 from longshore.domain.errors import ErrorKind, StorageError
-from longshore.storage.backends.object_store.client import Upload
+from longshore.storage.backends.object_store import azure
+from longshore.storage.backends.object_store.client import Part, PutOptions, Upload
 from longshore.storage.backends.object_store.s3_client import S3Client
 from tests.answering import QuietHandler, answering
 
 OLD_LISTING = b"""<ListBucketResult><IsTruncated>true</IsTruncated>
 <Contents><Key>a</Key><Size>1</Size><ETag>"e"</ETag></Contents></ListBucketResult>"""
+NEW = PutOptions(only_if_absent=True)
 ERROR = b"<Error><Code>InternalError</Code></Error>"
 
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
+    status = 200
     body = b""
     headers: dict[str, str] = {}
 
@@ -27,13 +30,13 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(QuietHandler):
-    """Says yes to everything, in these words."""
+    """Answers everything in these words."""
 
     server: Server
 
     def _answer(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))
-        self.send_response(200)
+        self.send_response(self.server.status)
         for name, value in self.server.headers.items():
             self.send_header(name, value)
         if "transfer-encoding" not in self.server.headers:
@@ -82,3 +85,31 @@ def test_an_object_without_a_length_is_not_an_empty_one(server: Server, client: 
     for deed in (lambda: client.head("a"), lambda: client.get_first("a", 100)):
         with pytest.raises(StorageError, match="tells no length"):
             deed()
+
+
+def test_parts_that_the_store_has_lost_are_those_of_an_upload_that_is_gone(
+    server: Server, client: S3Client
+) -> None:
+    server.status, server.body = 400, b"<Error><Code>InvalidPart</Code></Error>"
+    with pytest.raises(StorageError) as caught:
+        client.complete_upload(Upload("a", "1"), [Part(1, 10, "etag")])
+    assert caught.value.kind is ErrorKind.NOT_FOUND
+
+
+@pytest.mark.parametrize("code", ["ConditionNotMet", "TargetConditionNotMet"])
+def test_a_blob_whose_condition_is_not_met_exists(server: Server, code: str) -> None:
+    endpoint = f"http://127.0.0.1:{server.server_address[1]}/account"
+    client = azure.open_client({"endpoint": endpoint, "bucket": "b", "secret_key": "a2V5"})
+    server.status, server.headers = 412, {"x-ms-error-code": code}
+    for deed in (
+        lambda: client.put("a", b"", NEW),
+        lambda: client.complete_upload(Upload("a", "00"), [], NEW),
+    ):
+        with pytest.raises(StorageError) as caught:
+            deed()
+        assert caught.value.kind is ErrorKind.EXISTS
+    if code == "ConditionNotMet":
+        with pytest.raises(StorageError) as caught:
+            client.get_range("a", 0, 1, etag="other")
+        assert caught.value.kind is ErrorKind.STALE
+    client.close()
