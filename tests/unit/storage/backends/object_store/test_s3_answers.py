@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import ThreadingHTTPServer
 
 import pytest
@@ -101,10 +101,11 @@ def test_a_blob_whose_condition_is_not_met_exists(server: Server, code: str) -> 
     endpoint = f"http://127.0.0.1:{server.server_address[1]}/account"
     client = azure.open_client({"endpoint": endpoint, "bucket": "b", "secret_key": "a2V5"})
     server.status, server.headers = 412, {"x-ms-error-code": code}
-    for deed in (
+    deeds: list[Callable[[], object]] = [
         lambda: client.put("a", b"", NEW),
         lambda: client.complete_upload(Upload("a", "00"), [], NEW),
-    ):
+    ]
+    for deed in deeds:
         with pytest.raises(StorageError) as caught:
             deed()
         assert caught.value.kind is ErrorKind.EXISTS
