@@ -32,7 +32,10 @@ UNFINISHED_PARTS_MAXIMUM: Final = 8  # written in pieces, in memory until they a
 
 
 def part_bytes(size: int, abilities: Abilities) -> int:
-    """The length of the parts of a file so big: doubled until the provider takes so few parts."""
+    """The length of the parts of a file so big: doubled until the provider takes so few parts.
+
+    Whoever writes a part has it in memory.
+    """
     length = PART_BYTES
     while length < abilities.part_bytes_minimum or -(-size // length) > abilities.parts_maximum:
         length *= 2

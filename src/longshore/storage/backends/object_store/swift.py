@@ -70,6 +70,7 @@ _ABILITIES: Final = Abilities(
     updates_metadata=True,
     part_bytes_minimum=1024 * 1024,
     parts_maximum=1000,
+    object_bytes_maximum=1000 * 4 * _GIBIBYTE,  # parts are doubled, and have 5 GiB at most
     key_bytes_maximum=1024 - _OWN_KEY_BYTES,
     metadata_value_bytes_maximum=256,
 )

@@ -9,7 +9,7 @@ import pytest
 
 from longshore.domain.entry import EntryKind
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError
-from longshore.storage.backends.object_store import reading, stage, store
+from longshore.storage.backends.object_store import azure, gcs, reading, stage, store, swift
 from longshore.storage.backends.object_store.client import (
     PLAIN,
     Abilities,
@@ -96,6 +96,14 @@ def test_parts_are_as_long_as_the_number_of_them_wants(size: int, parts: int) ->
     length = part_bytes(size, Abilities())
     assert -(-size // length) == parts
     assert length % PART_BYTES == 0
+
+
+@pytest.mark.parametrize(
+    "abilities", [Abilities(), azure._ABILITIES, gcs._ABILITIES, swift._ABILITIES]
+)
+def test_the_biggest_file_has_parts_that_the_store_takes(abilities: Abilities) -> None:
+    length = part_bytes(abilities.object_bytes_maximum, abilities)
+    assert abilities.part_bytes_minimum <= length <= abilities.part_bytes_maximum
 
 
 def test_parts_grow_to_what_the_store_takes() -> None:
