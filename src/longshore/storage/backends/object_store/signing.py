@@ -64,7 +64,7 @@ class Signer:
         canonical = f"{method}\n{path}\n{query_part}\n{named}\n{listed}\n{payload_sha256}"
         scope = f"{day}/{self._region}/s3/aws4_request"
         # Metadata of others may hold any bytes: they are signed as headers are sent.
-        digest = hashlib.sha256(canonical.encode("latin-1")).hexdigest()
+        digest = hashlib.sha256(canonical.encode("latin-1", "replace")).hexdigest()
         text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}"
         signature = hmac.digest(self._signing_key(day), text.encode(), "sha256").hex()
         signed["authorization"] = (

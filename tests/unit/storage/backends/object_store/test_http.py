@@ -254,3 +254,12 @@ def test_a_server_that_speaks_no_http_is_a_broken_connection() -> None:
 def test_what_is_no_address_is_refused(endpoint: str) -> None:
     with pytest.raises(ValueError, match="not an http"):
         place_of(endpoint)
+
+
+@pytest.mark.parametrize("value", ["a\r\nx-evil: 1", "a\nb", "a\rb", "\u043a\u043b\u044e\u0447"])
+def test_what_no_header_can_hold_is_not_sent_and_not_shown(value: str) -> None:
+    connections = Connections(place_of("http://127.0.0.1:1"))
+    for deed in (connections.request, connections.message):
+        with pytest.raises(Unreachable, match="no request can hold") as caught:
+            deed("GET", "/", {"key": value}, b"")
+        assert value not in str(caught.value)
