@@ -6,13 +6,16 @@ What is asked, and what answers mean.
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 
 import pytest
 
-from longshore.domain.errors import ErrorKind, StorageError
+from longshore.domain.errors import ErrorKind, RetryClass, StorageError
 from longshore.storage.backends.object_store import gcs
 from longshore.storage.backends.object_store.client import PutOptions
+from longshore.storage.backends.object_store.retrying import RetryingClient
 from tests.object_servers.buckets import new_bucket
+from tests.object_servers.contents import contents_of
 from tests.object_servers.forwarding import forwarding
 from tests.object_servers.late_listings import GooglePages
 from tests.object_servers.processes import ObjectServer
@@ -76,3 +79,28 @@ def test_listings_in_pages_are_followed_to_their_end(
         assert folded == ["folder0/", "folder1/", "folder2/"]
         client.close()
     assert pages.pages >= 5
+
+
+def test_parts_that_could_not_be_removed_at_once_are_removed_all_the_same(
+    object_server: Callable[[str], ObjectServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = object_server("gcs")
+    bucket = new_bucket(server, "gcs")
+    inner = gcs.open_client(server.settings("gcs", bucket, conditional_create="0"))
+    client = RetryingClient(inner, sleep=lambda _: None, chance=Random(1))
+    upload = client.begin_upload("big")
+    parts = [client.put_part(upload, number, b"content") for number in (1, 2, 3)]
+    failing = [parts[1].reference]
+    delete = inner.delete
+
+    def delete_later(key: str) -> None:
+        if key in failing:
+            failing.remove(key)
+            raise StorageError(ErrorKind.INPUT_OUTPUT, RetryClass.NOW, "remove", key.encode(), "")
+        delete(key)
+
+    monkeypatch.setattr(inner, "delete", delete_later)
+    client.complete_upload(upload, parts)
+    client.close()
+    assert not failing
+    assert contents_of("gcs", server.apis["gcs"], bucket).uploads() == []

@@ -286,6 +286,10 @@ class ObjectClient(Protocol):
         """Make the parts, ascending by number, the object. `options` are those of the beginning,
         except `only_if_absent`, which counts now."""
 
+    def tidy_upload(self, upload: Upload) -> None:
+        """Remove what a completed upload has left besides its object: nothing, as a rule."""
+        return
+
     def abort_upload(self, upload: Upload) -> None:
         """Drop the upload and its parts. One that is not there is no error."""
 

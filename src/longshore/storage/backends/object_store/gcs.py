@@ -334,8 +334,10 @@ class GoogleClient(ObjectClient):
         stat = self._compose(keys, upload.key, options)
         if stat.size != sum(part.size for part in parts):
             raise mismatch("complete", upload.key)
-        self._remove_parts(upload)
         return stat
+
+    def tidy_upload(self, upload: Upload) -> None:
+        self._remove_parts(upload)
 
     def abort_upload(self, upload: Upload) -> None:
         self._remove_parts(upload)

@@ -208,7 +208,13 @@ class RetryingClient(ObjectClient):
             size = sum(part.size for part in parts)
             return self._as_written(upload.key, size, options.metadata)
 
-        return self._again(lambda: self._client.complete_upload(upload, parts, options), was_done)
+        stat = self._again(lambda: self._client.complete_upload(upload, parts, options), was_done)
+        # By itself: when it fails the upload is complete all the same, and could not be again.
+        self.tidy_upload(upload)
+        return stat
+
+    def tidy_upload(self, upload: Upload) -> None:
+        self._again(lambda: self._client.tidy_upload(upload))
 
     def abort_upload(self, upload: Upload) -> None:
         self._again(lambda: self._client.abort_upload(upload))
