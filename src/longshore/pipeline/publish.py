@@ -17,7 +17,7 @@ from longshore.domain.errors import (
 from longshore.domain.outcome import Outcome
 from longshore.pipeline.messages import CopyMode
 from longshore.pipeline.planning import by_rule, identical, replaces
-from longshore.pipeline.published import OUTCOMES, final_names, hash_file, look
+from longshore.pipeline.published import OUTCOMES, final_names, hash_file, look, told_md5
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
 from longshore.pipeline.transfer import Again, Finished, Staged
 
@@ -102,7 +102,7 @@ def _stands_already(staged: Staged, toolbox: Toolbox) -> bool:
         return False
     if entry.kind is EntryKind.SYMLINK:
         return True
-    told, own = staged.target.content_md5(name), staged.file.content_md5()
+    told, own = told_md5(staged.target, name, toolbox), staged.file.content_md5()
     if told and own:
         return told == own  # also of what lies in an archive
     with staged.target.open(name) as file:

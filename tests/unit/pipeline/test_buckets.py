@@ -14,7 +14,7 @@ import pytest
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError
 from longshore.domain.outcome import Outcome
-from longshore.domain.task import ConflictResolution
+from longshore.domain.task import ConflictResolution, WorkflowAction
 from longshore.pipeline.messages import ExecutionPlan
 from longshore.storage.backends.object_store import store
 from longshore.storage.backends.object_store.client import Abilities, ObjectStat
@@ -192,3 +192,15 @@ def test_a_store_that_knows_no_condition_of_copies_copies_by_itself_all_the_same
     assert driver.record_of(b"file").outcome is Outcome.COPIED
     assert driver.bytes_copied == 0
     assert set(other.kept) == {"a copy"}
+
+
+def test_a_move_reads_what_stands_for_its_source(source: Path) -> None:
+    (source / "file").write_bytes(b"content")
+    client = MemoryClient()
+    plan = plan_for(source, source)
+    Driver(plan, wrap_destination=lambda _: open_memory(client)).run()
+    client.requests.clear()
+    moving = msgspec.structs.replace(plan, action=WorkflowAction.MOVE)
+    driver = Driver(moving, wrap_destination=lambda _: open_memory(client)).run()
+    assert driver.record_of(b"file").outcome is Outcome.IDENTICAL
+    assert "first file" in client.requests
