@@ -203,9 +203,11 @@ def length_in(headers: Mapping[str, str], deed: str, key: str) -> int:
 def http_date(text: str) -> int:
     """Nanoseconds since 1970; 0 for nonsense."""
     try:
-        return int(parsedate_to_datetime(text).timestamp()) * _SECOND
+        when = parsedate_to_datetime(text)
     except (ValueError, TypeError):
         return 0
+    # `-0000` is no zone of its own, and not the one that this process is in.
+    return int(when.replace(tzinfo=when.tzinfo or UTC).timestamp()) * _SECOND
 
 
 def iso_date(text: str) -> int:

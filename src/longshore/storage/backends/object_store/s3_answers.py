@@ -214,9 +214,11 @@ def _document(body: bytes) -> ET.Element:
 @lru_cache(maxsize=DATES_KEPT)
 def _http_date(text: str) -> int:
     try:
-        return int(parsedate_to_datetime(text).timestamp()) * _SECOND
+        when = parsedate_to_datetime(text)
     except (ValueError, TypeError):
         return 0
+    # `-0000` is no zone of its own, and not the one that this process is in.
+    return int(when.replace(tzinfo=when.tzinfo or UTC).timestamp()) * _SECOND
 
 
 def _xml_date(text: str) -> int:

@@ -61,15 +61,17 @@ class Requests:
 
     def of_bucket(self, bucket: str) -> Requests:
         """The requests to another bucket of the service."""
-        if bucket not in self._others:
-            self._others[bucket] = Requests(
-                self._place,
-                self._signer,
-                bucket,
-                virtual_hosts=self._virtual_hosts,
-                clock=self._clock,
-            )
-        return self._others[bucket]
+        known = self._others.get(bucket)
+        if known is not None:
+            return known
+        made = Requests(
+            self._place,
+            self._signer,
+            bucket,
+            virtual_hosts=self._virtual_hosts,
+            clock=self._clock,
+        )
+        return self._others.setdefault(bucket, made)  # another thread may have been first
 
     def send(
         self,

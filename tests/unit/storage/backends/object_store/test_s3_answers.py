@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from http.server import ThreadingHTTPServer
 
@@ -10,6 +11,8 @@ import pytest
 from longshore.domain.errors import ErrorKind, StorageError
 from longshore.storage.backends.object_store import azure
 from longshore.storage.backends.object_store.client import Part, PutOptions, Upload
+from longshore.storage.backends.object_store.exchange import http_date
+from longshore.storage.backends.object_store.s3_answers import _http_date
 from longshore.storage.backends.object_store.s3_client import S3Client
 from tests.answering import QuietHandler, answering
 
@@ -114,3 +117,17 @@ def test_a_blob_whose_condition_is_not_met_exists(server: Server, code: str) -> 
             client.get_range("a", 0, 1, etag="other")
         assert caught.value.kind is ErrorKind.STALE
     client.close()
+
+
+@pytest.mark.parametrize("date_of", [http_date, _http_date])
+def test_a_date_without_a_zone_is_in_utc(
+    date_of: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        for zone in ("GMT", "-0000", "+0000"):
+            assert date_of(f"Sat, 14 Feb 2009 00:01:30 {zone}") == 1234569690 * 10**9
+    finally:
+        monkeypatch.undo()
+        time.tzset()
