@@ -255,6 +255,22 @@ def test_a_listing_is_whole_whatever_happens_on_the_way(
     assert done.hits == disturbance.times
 
 
+def test_an_answer_with_a_changed_byte_is_asked_for_again(line: Line) -> None:
+    """Wherever the byte is: in the status, a header, the document or the content."""
+    for key in LISTED[:3]:
+        line.direct.put(key, key.encode())
+    for offset in range(3, 420, 13):
+        for ask, wanted in (
+            (
+                lambda: [s.key for page in line.client.pages("folder/") for s in page.objects],
+                LISTED[:3],
+            ),
+            (lambda: bytes(line.client.get_first(LISTED[0], 100)[1]), LISTED[0].encode()),
+        ):
+            line.proxy.disturb(Disturbance(corrupt_download_at=offset))
+            assert ask() == wanted, offset
+
+
 def test_a_listing_asked_for_wrongly_is_an_error_or_right_in_the_end(line: Line) -> None:
     line.direct.put("key", b"")
     asked = line.proxy.disturb(Disturbance(corrupt_upload_at=6))  # of its target

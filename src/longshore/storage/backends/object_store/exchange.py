@@ -9,6 +9,8 @@ from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
+import msgspec
+
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
 from longshore.storage.backends.object_store import http
 from longshore.storage.backends.object_store.client import Data
@@ -17,6 +19,9 @@ from longshore.storage.backends.object_store.volley import Reply, Request, Resul
 
 NO_PAIRS: Final[Mapping[str, str]] = {}
 _SECOND: Final = 1_000_000_000
+
+NO_DOCUMENT: Final = (msgspec.DecodeError, UnicodeDecodeError)
+"""What reading JSON raises; the second where the bytes are no text."""
 
 Refuse = Callable[[int, Mapping[str, str], bytes, str, str], StorageError]
 """The error for status, headers and body of an answer to a deed on a key."""

@@ -10,7 +10,12 @@ import msgspec
 from longshore.domain.errors import StorageError
 from longshore.storage.backends.object_store import refusals
 from longshore.storage.backends.object_store.client import ObjectStat
-from longshore.storage.backends.object_store.exchange import base64_bytes, iso_date, unreadable
+from longshore.storage.backends.object_store.exchange import (
+    NO_DOCUMENT,
+    base64_bytes,
+    iso_date,
+    unreadable,
+)
 from longshore.storage.backends.object_store.refusals import Verdict
 
 _REASONS: Final[Mapping[str, Verdict]] = {
@@ -103,7 +108,7 @@ def decode(body: bytes, kind: type[Value], deed: str, key: str) -> Value:
     """The answer as a value of that kind."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+    except NO_DOCUMENT as error:
         raise unreadable(deed, key, error) from error
 
 
@@ -113,7 +118,7 @@ def refuse(
     """The error that an answer means."""
     try:
         error = msgspec.json.decode(body, type=_Refusal).error
-    except msgspec.DecodeError:
+    except NO_DOCUMENT:
         error = _Error()
     reason = error.errors[0].reason if error.errors else ""
     message = error.message or ""

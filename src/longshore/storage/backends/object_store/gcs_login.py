@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
-from longshore.storage.backends.object_store.exchange import Exchange, place_of
+from longshore.storage.backends.object_store.exchange import NO_DOCUMENT, Exchange, place_of
 from longshore.storage.backends.object_store.profiles import InvalidSetting
 from longshore.storage.backends.object_store.refusals import NO_LOGIN, refusal
 
@@ -69,7 +69,7 @@ class Login:
         try:
             _, answer = exchange.read("POST", path, headers, body, "log in", account.client_email)
             found = msgspec.json.decode(answer, type=_Token)
-        except msgspec.DecodeError as error:
+        except NO_DOCUMENT as error:
             raise _no_login(account, str(error)) from error
         finally:
             exchange.close()

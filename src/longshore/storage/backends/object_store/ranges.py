@@ -13,7 +13,7 @@ from longshore.storage.backends.object_store.client import (
     ObjectStat,
     RangeBody,
 )
-from longshore.storage.backends.object_store.exchange import broken, length_in
+from longshore.storage.backends.object_store.exchange import broken, length_in, unreadable
 from longshore.storage.backends.object_store.hashing import md5_of
 from longshore.storage.backends.object_store.refusals import mismatch, replaced
 
@@ -153,5 +153,7 @@ def _read_first(answer: http.Answer, limit: int, key: str) -> tuple[int, bytearr
     with answer:
         length = length_in(answer.headers, "read", key)
         whole = answer.headers.get("content-range", "").rpartition("/")[2]
+        if whole and not (whole.isascii() and whole.isdigit()):
+            raise unreadable("read", key, ValueError("it tells no length of the whole"))
         data = bytearray(min(length, limit))
         return int(whole) if whole else length, data, answer.read_into(memoryview(data))

@@ -11,7 +11,12 @@ import msgspec
 from longshore.domain.errors import StorageError
 from longshore.storage.backends.object_store import refusals
 from longshore.storage.backends.object_store.client import ObjectStat, Page
-from longshore.storage.backends.object_store.exchange import http_date, iso_date, unreadable
+from longshore.storage.backends.object_store.exchange import (
+    NO_DOCUMENT,
+    http_date,
+    iso_date,
+    unreadable,
+)
 
 METADATA_HEADER: Final = "x-object-meta-"
 MANIFEST_HEADER: Final = "x-object-manifest"
@@ -65,14 +70,14 @@ class _Response(msgspec.Struct, rename={"status": "Response Status", "errors": "
 def decode_listing(body: bytes, deed: str, key: str) -> list[Listed]:
     try:
         return msgspec.json.decode(body or b"[]", type=list[Listed])
-    except msgspec.DecodeError as error:
+    except NO_DOCUMENT as error:
         raise unreadable(deed, key, error) from error
 
 
 def decode_manifest(body: bytes, deed: str, key: str) -> list[Segment]:
     try:
         return msgspec.json.decode(body or b"[]", type=list[Segment])
-    except msgspec.DecodeError as error:
+    except NO_DOCUMENT as error:
         raise unreadable(deed, key, error) from error
 
 
@@ -125,7 +130,7 @@ def complete_refusal(body: bytes, deed: str, key: str) -> StorageError | None:
     """The error that a manifest was refused with, if the answer came before that was known."""
     try:
         response = msgspec.json.decode(body or b"{}", type=_Response)
-    except msgspec.DecodeError as error:
+    except NO_DOCUMENT as error:
         return unreadable(deed, key, error)
     status = int(response.status[:3]) if response.status[:3].isdigit() else 201
     if status < 300:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
-from longshore.storage.backends.object_store.exchange import Exchange, place_of
+from longshore.storage.backends.object_store.exchange import NO_DOCUMENT, Exchange, place_of
 from longshore.storage.backends.object_store.profiles import InvalidSetting
 from longshore.storage.backends.object_store.refusals import NO_LOGIN, refusal
 
@@ -74,7 +74,7 @@ class SwiftLogin:
         answer, document = exchange.read("POST", path, headers, body, "log in", "")
         try:
             token = msgspec.json.decode(document, type=_Tokens).token
-        except msgspec.DecodeError as error:
+        except NO_DOCUMENT as error:
             raise _no_login(f"the answer cannot be read: {error}") from error
         url = _object_store(token.catalog, self._settings.get("region", ""))
         return Account(url, answer.get("x-subject-token", ""))

@@ -15,6 +15,7 @@ import msgspec
 
 from longshore.domain.errors import ErrorKind, StorageError, StorageUnavailable
 from longshore.storage.backends.object_store.client import PutOptions, Upload
+from longshore.storage.backends.object_store.exchange import NO_DOCUMENT
 from longshore.storage.backends.object_store.keys import SEPARATOR, name_of
 from longshore.storage.backends.object_store.store import Store
 from longshore.storage.handler import TEMPORARY_PREFIX
@@ -46,7 +47,7 @@ def begun_of(token: bytes) -> Begun | None:
     """The upload that the journal has kept."""
     try:
         return _decoder.decode(token) if token else None
-    except msgspec.DecodeError:
+    except NO_DOCUMENT:
         return None
 
 

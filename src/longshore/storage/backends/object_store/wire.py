@@ -183,6 +183,8 @@ def _is_chunked(head: Head) -> bool:
 def parse_head(head: bytes) -> Head:
     """The head of an answer, without the empty line. Raises Garbled."""
     first, *lines = head.decode("latin-1").split("\r\n")
+    if head.count(b"\n") != len(lines):  # it would begin another line where it is sent on
+        raise Garbled("a header has a line break")
     version, _, rest = first.partition(" ")
     status = rest[:3]
     if not version.startswith("HTTP/1.") or not status.isdigit():
