@@ -29,6 +29,7 @@ from longshore.storage.small_files import NewFile, SmallFile, SmallFiles, Wanted
 
 READ_TOGETHER = 32  # files of a folder, before the first of them is sent
 WRITTEN_TOGETHER = 16  # files of a folder: a call takes as long as a few of them
+WAITING_BYTES_MAXIMUM = 16 * 1024 * 1024  # of files that have come and are not written yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,15 @@ def out_of_store(
         for each in _opened(groups, width, toolbox, opened, None)
         if (writer := each.target.bulk_writer()) is not None
     ]
+    waiting_bytes = 0
     try:
         for wanted, small in store.read(_wanted(arrivals, store, toolbox)):
-            if small is not None:
-                each, planned = cast("tuple[_Arrivals, PlannedFile]", wanted.tag)
-                each.take(planned, small)
+            if small is None:
+                continue
+            each, planned = cast("tuple[_Arrivals, PlannedFile]", wanted.tag)
+            waiting_bytes += each.take(planned, small)
+            if waiting_bytes > WAITING_BYTES_MAXIMUM:
+                waiting_bytes -= sum(each.write() for each in arrivals)
         for each in arrivals:
             each.write()
     finally:
@@ -94,14 +99,17 @@ class _Arrivals:
     source: Folder
     waiting: list[tuple[PlannedFile, SmallFile]] = field(default_factory=list)
 
-    def take(self, planned: PlannedFile, small: SmallFile) -> None:
+    def take(self, planned: PlannedFile, small: SmallFile) -> int:
+        """Let a file wait, or write it with the others; by how many bytes more are waiting now."""
         self.waiting.append((planned, small))
-        if len(self.waiting) >= WRITTEN_TOGETHER:
-            self.write()
+        size = len(small.content)
+        return size - self.write() if len(self.waiting) >= WRITTEN_TOGETHER else size
 
-    def write(self) -> None:
-        self.stage.write(self.waiting)
-        self.waiting = []
+    def write(self) -> int:
+        """Write what waits; how many bytes that were."""
+        waiting, self.waiting = self.waiting, []
+        self.stage.write(waiting)
+        return sum(len(small.content) for _, small in waiting)
 
 
 # ------------------------------------------------------------------ opening
@@ -201,7 +209,8 @@ def _wanted(arrivals: list[_Arrivals], store: SmallFiles, toolbox: Toolbox) -> I
                 return
             if _is_small(planned, store):
                 is_begun = True
-                yield Wanted(each.source, planned.entry.name, (each, planned))
+                entry = planned.entry
+                yield Wanted(each.source, entry.name, (each, planned), entry.size)
 
 
 def _is_small(planned: PlannedFile, store: SmallFiles) -> bool:

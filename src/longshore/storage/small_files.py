@@ -25,11 +25,15 @@ class SmallFile(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """A file to be read; `tag` is whatever its result is to be known by."""
+    """A file to be read; `tag` is whatever its result is to be known by.
+
+    `size` are its bytes as far as anybody knows.
+    """
 
     folder: Folder
     name: bytes
     tag: object
+    size: int = 0
 
 
 class NewFile(NamedTuple):

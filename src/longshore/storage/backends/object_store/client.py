@@ -42,8 +42,9 @@ from longshore.storage.backends.object_store.keys import PLAIN_RULES, KeyRules
 Data = bytes | bytearray | memoryview
 """Content to send. It is not changed until the call returns."""
 
-SMALL_OBJECT_BYTES = 256 * 1024
-"""What `put_many` and `get_many` are for; moving bigger ones costs more than asking for them."""
+SMALL_OBJECT_BYTES = 8 * 1024 * 1024
+"""What `put_many` and `get_many` are for: whole objects in memory. For bigger ones a thread each
+does as well, which asks for the rest while it writes."""
 
 NO_METADATA: Mapping[str, str] = {}
 
@@ -143,10 +144,14 @@ class Put(NamedTuple):
 
 
 class Get(NamedTuple):
-    """A small object to be read; `tag` is whatever its result is to be known by."""
+    """A small object to be read; `tag` is whatever its result is to be known by.
+
+    `size` are its bytes as far as anybody knows.
+    """
 
     key: str
     tag: object
+    size: int = 0
 
 
 class RangeBody(Protocol):

@@ -28,7 +28,10 @@ Refuse = Callable[[int, Mapping[str, str], bytes, str, str], StorageError]
 
 
 class Asked(NamedTuple):
-    """A request of a volley; `tag` is whatever its answer is to be known by."""
+    """A request of a volley; `tag` is whatever its answer is to be known by.
+
+    `expected` are the bytes of the answer, as far as anybody knows.
+    """
 
     method: str
     target: str
@@ -37,6 +40,7 @@ class Asked(NamedTuple):
     deed: str
     key: str
     tag: object
+    expected: int = 0
 
 
 class Exchange:
@@ -115,7 +119,7 @@ class Exchange:
 
     def _request_of(self, asked: Asked) -> Request:
         named = {"host": self.host, **asked.headers, **self._extra}
-        return Request(asked.method, asked.target, named, asked.body, asked)
+        return Request(asked.method, asked.target, named, asked.body, asked, asked.expected)
 
     def _judged(self, result: Result, asked: Asked) -> Reply | StorageError:
         if isinstance(result, http.TooSlow):

@@ -167,7 +167,7 @@ class Connections:
         body: bytes | bytearray | memoryview = b"",
     ) -> Answer:
         """Send a request; the answer is to be used in a `with` block. The headers name the host."""
-        head = self._head(method, target, headers, len(body))
+        head = self.head(method, target, headers, len(body))
         wire = self.take()
         try:
             with _named_errors():
@@ -178,15 +178,20 @@ class Connections:
             raise
         return Answer(wire, answer, lambda reusable: self.give_back(wire, reusable=reusable))
 
-    def message(
-        self,
-        method: str,
-        target: str,
-        headers: Mapping[str, str],
-        body: bytes | bytearray | memoryview,
-    ) -> bytes:
-        """A whole request as it goes over the wire, for whoever sends it by himself."""
-        return b"".join((self._head(method, target, headers, len(body)), body))
+    def head(self, method: str, target: str, headers: Mapping[str, str], length: int) -> bytes:
+        """A request as it goes over the wire, up to its body of so many bytes. Unreachable."""
+        lines = [f"{method} {self._target(target)} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if length or method in {"PUT", "POST"}:
+            lines.append(f"content-length: {length}")
+        try:
+            head = "\r\n".join((*lines, "", "")).encode("latin-1")
+        except UnicodeEncodeError:
+            head = b""
+        if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1:
+            # It comes from settings, and may be a key: it is not shown.
+            raise Unreachable("a setting has signs that no request can hold")
+        return head
 
     def take(self) -> Wire:
         """A connection that nobody else uses, until it is given back or closed. Unreachable."""
@@ -214,20 +219,6 @@ class Connections:
         wire.close()
 
     # Inside
-
-    def _head(self, method: str, target: str, headers: Mapping[str, str], length: int) -> bytes:
-        lines = [f"{method} {self._target(target)} HTTP/1.1"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        if length or method in {"PUT", "POST"}:
-            lines.append(f"content-length: {length}")
-        try:
-            head = "\r\n".join((*lines, "", "")).encode("latin-1")
-        except UnicodeEncodeError:
-            head = b""
-        if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1:
-            # It comes from settings, and may be a key: it is not shown.
-            raise Unreachable("a setting has signs that no request can hold")
-        return head
 
     def _target(self, target: str) -> str:
         if self.place.proxy and not self.place.secure:

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from typing import Final
 
 from longshore.domain.entry import Entry
+from longshore.domain.segments import SEGMENT_BYTES
 from longshore.storage.backends.object_store.client import Data, ObjectStat
 from longshore.storage.backends.object_store.metadata import decode_attributes
 from longshore.storage.backends.object_store.refusals import mismatch
@@ -61,8 +62,10 @@ class ObjectReader(SourceFile):
         self._ranges: OrderedDict[int, Future[Data]] = OrderedDict()  # by where they begin
         self._next = 0  # where a sequential reader reads next
         self._stream = Stream(store.client, stat, store.pace)
-        # One that came with the first bytes was compared with them.
-        self._follower = Follower(stat) if stat.md5 and len(first) < stat.size else None
+        # One that came with the first bytes was compared with them, and a bigger one is read in
+        # segments, by several movers.
+        is_read_whole = len(first) < stat.size <= SEGMENT_BYTES
+        self._follower = Follower(stat) if stat.md5 and is_read_whole else None
 
     def close(self) -> None:
         self._stream.close()

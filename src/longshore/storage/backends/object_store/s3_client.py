@@ -29,7 +29,7 @@ from longshore.storage.backends.object_store.exchange import (
     length_in,
     unreadable,
 )
-from longshore.storage.backends.object_store.hashing import md5_of
+from longshore.storage.backends.object_store.hashing import TOGETHER, md5_of, md5s_of, with_md5
 from longshore.storage.backends.object_store.profiles import Profile
 from longshore.storage.backends.object_store.refusals import mismatch, replaced
 from longshore.storage.backends.object_store.s3_answers import (
@@ -113,7 +113,8 @@ class S3Client(ObjectClient):
         return ranges.get_first(self, key, limit, self._asking(key), stat_of_headers)
 
     def put(self, key: str, data: Data, options: PutOptions = PLAIN) -> ObjectStat:
-        md5, headers = self._put_headers(data, options)
+        md5 = md5_of(data)
+        headers = self._put_headers(data, md5, options)
         answer, _ = self._create("PUT", key, "write", headers=headers, body=data)
         return _written(key, len(data), options, answer, md5, headers)
 
@@ -121,8 +122,8 @@ class S3Client(ObjectClient):
         self, puts: Iterable[Put], width: int
     ) -> Iterator[tuple[Put, ObjectStat | StorageError]]:
         def asked() -> Iterator[Asked]:
-            for put in puts:
-                md5, headers = self._put_headers(put.data, put.options)
+            for put, md5 in with_md5(puts, lambda put: put.data):
+                headers = self._put_headers(put.data, md5, put.options)
                 yield Asked("PUT", "", headers, put.data, "write", put.key, (put, md5, headers))
 
         for each, result in self._requests.volley(asked(), width):
@@ -135,15 +136,21 @@ class S3Client(ObjectClient):
     def get_many(
         self, wanted: Iterable[Get], width: int
     ) -> Iterator[tuple[Get, tuple[ObjectStat, Data] | StorageError]]:
-        asked = (Asked("GET", "", NO_PAIRS, b"", "read", each.key, each) for each in wanted)
+        asked = (
+            Asked("GET", "", NO_PAIRS, b"", "read", each.key, each, each.size) for each in wanted
+        )
+        came: list[tuple[Get, ObjectStat, bytes]] = []  # and not compared yet
         for each, result in self._requests.volley(asked, width):
             get = cast("Get", each.tag)
             if isinstance(result, StorageError):
                 yield get, result
                 continue
             stat = stat_of_headers(get.key, result.headers, len(result.body))
-            is_whole = not stat.md5 or md5_of(result.body) == stat.md5
-            yield get, (stat, result.body) if is_whole else mismatch("read", get.key)
+            came.append((get, stat, result.body))
+            if len(came) == TOGETHER:
+                yield from _compared(came)
+                came = []
+        yield from _compared(came)
 
     def copy(
         self,
@@ -307,14 +314,13 @@ class S3Client(ObjectClient):
     def _asking(self, key: str) -> ranges.Ask:
         return lambda headers: self._requests.send("GET", key, "read", headers=headers)
 
-    def _put_headers(self, data: Data, options: PutOptions) -> tuple[bytes, Mapping[str, str]]:
-        """The MD5 of the content, and everything that is said of a new object."""
-        md5 = md5_of(data)
+    def _put_headers(self, data: Data, md5: bytes, options: PutOptions) -> Mapping[str, str]:
+        """Everything that is said of a new object."""
         headers = self._new_headers(options) | checksum_headers(self._checksum, data)
         headers["content-md5"] = base64_text(md5)
         if options.only_if_absent:
             headers["if-none-match"] = "*"
-        return md5, headers
+        return headers
 
     def _new_headers(self, options: PutOptions) -> dict[str, str]:
         named = {METADATA_HEADER + name: value for name, value in options.metadata.items()}
@@ -361,6 +367,16 @@ class S3Client(ObjectClient):
         if root.tag == "Error":  # as with whole copies
             raise refusal(500, body, "copy", upload.key)
         return Part(number, end - start, (root.findtext("ETag") or "").strip('"'))
+
+
+def _compared(
+    came: list[tuple[Get, ObjectStat, bytes]],
+) -> Iterator[tuple[Get, tuple[ObjectStat, Data] | StorageError]]:
+    """Each object, if its content has the MD5 that the store tells of it."""
+    md5s = iter(md5s_of([content for _, stat, content in came if stat.md5]))
+    for get, stat, content in came:
+        is_right = not stat.md5 or next(md5s) == stat.md5
+        yield get, (stat, content) if is_right else mismatch("read", get.key)
 
 
 def _stat(requests: Requests, key: str) -> ObjectStat:

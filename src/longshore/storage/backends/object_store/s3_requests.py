@@ -112,7 +112,7 @@ class Requests:
 
     def _signed_one(self, asked: Asked) -> Asked:
         target, signed = self._signed(asked.method, asked.key, NO_PAIRS, asked.headers, asked.body)
-        return Asked(asked.method, target, signed, asked.body, asked.deed, asked.key, asked.tag)
+        return asked._replace(target=target, headers=signed)
 
     def _signed(
         self,

@@ -57,7 +57,7 @@ class SmallObjects(SmallFiles):
                 key = each.folder.publishing.key(each.name, "open")
             except StorageError:
                 continue
-            yield Get(key, each)
+            yield Get(key, each, each.size)
 
     def _usual(self, name: bytes, stat: ObjectStat) -> Entry | None:
         """The entry of a regular file without attributes; None for anything else."""

@@ -21,6 +21,7 @@ from longshore.storage.backends.object_store.http import (
 )
 from longshore.storage.backends.object_store.volley import (
     BODY_BYTES_MAXIMUM,
+    UNDER_WAY_BYTES_MAXIMUM,
     Reply,
     Request,
     Result,
@@ -37,7 +38,9 @@ __all__ = ["certificate", "encrypted"]  # fixtures
 
 WIDTH = 4
 MANY = 50
-BIG = bytes(range(256)) * 1024  # more than sockets take at once
+FEW = 12
+BIG = bytes(range(256)) * 1024  # the longest that is sent with its head
+BIGGER = bytes(range(256)) * 20_000 + b"end"  # more than sockets take at once
 
 Script = Callable[[socket.socket, int], object]
 
@@ -150,14 +153,15 @@ def test_connections_are_kept_from_one_volley_to_the_next_and_for_single_request
 
 
 def test_bodies_that_sockets_take_in_pieces_go_and_come_whole() -> None:
+    bodies = [BIG, BIGGER, BIG + b"x", b"", BIGGER, BIG]
     with serving() as port:
-        results = fired(place_of(f"http://127.0.0.1:{port}"), [BIG] * 6)
-    assert [body_of(each) for each in results] == [BIG] * 6
+        results = fired(place_of(f"http://127.0.0.1:{port}"), bodies)
+    assert [body_of(each) for each in results] == bodies
 
 
 def test_requests_are_encrypted_where_the_place_wants_it(encrypted: int, certificate: Path) -> None:
     place = place_of(f"https://127.0.0.1:{encrypted}", ca_file=str(certificate))
-    bodies = [b"secret %d" % number for number in range(MANY)] + [BIG] * 6
+    bodies = [b"secret %d" % number for number in range(MANY)] + [BIG, BIGGER] * 3
     assert [body_of(each) for each in fired(place, bodies)] == bodies
 
 
@@ -298,3 +302,21 @@ def test_requests_are_taken_only_when_there_is_a_connection_for_them() -> None:
 
         for settled, _ in enumerate(fire(kept, counted(), WIDTH), start=1):
             assert len(taken) <= settled + WIDTH
+
+
+@pytest.mark.parametrize(("part", "at_once"), [(3, 3), (2, 2), (1, 1), (0.5, 1)])
+def test_bodies_under_way_have_a_limit_that_one_alone_may_exceed(part: float, at_once: int) -> None:
+    expected = int(UNDER_WAY_BYTES_MAXIMUM / part)
+    taken: list[int] = []
+    with serving() as port, closing(Connections(place_of(f"http://127.0.0.1:{port}"))) as kept:
+
+        def counted() -> Iterator[Request]:
+            for each in requests(kept, [b"x"] * FEW):
+                taken.append(1)
+                yield each._replace(expected=expected - len(each.body))
+
+        settled = 0
+        for settled, _ in enumerate(fire(kept, counted(), WIDTH), start=1):
+            assert len(taken) <= settled + at_once + 1  # and one that waits for room
+        assert settled == FEW
+        assert len(Handler.connections) <= at_once
