@@ -72,6 +72,7 @@ _ABILITIES: Final = Abilities(
     part_bytes_maximum=4000 * _MEBIBYTE,
     parts_maximum=50_000,
     object_bytes_maximum=50_000 * 2048 * _MEBIBYTE,  # parts are doubled
+    foreign_key_bytes_maximum=3 * 1024,  # 1,024 letters
     metadata_bytes_maximum=7 * 1024,  # of 8 KiB, in which Azure counts headers
     # Azure turns backslashes into slashes and takes dots off the end of a name.
     key_rules=KeyRules(escaped=KeyRules().escaped | frozenset("\\"), escaped_at_end=frozenset(".")),

@@ -73,7 +73,8 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     part_bytes_maximum: int = 5 * 1024**3
     parts_maximum: int = 10_000
     object_bytes_maximum: int = 5 * 1024**4
-    key_bytes_maximum: int = 1024
+    key_bytes_maximum: int = 1024  # of objects that are written
+    foreign_key_bytes_maximum: int = 1024  # of those that others have written
     metadata_bytes_maximum: int = 2048  # keys and values of one object together
     metadata_value_bytes_maximum: int = 2048  # one value
     requests_maximum: int = 32  # in flight at once, from one mover

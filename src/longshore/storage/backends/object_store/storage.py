@@ -111,6 +111,8 @@ class ObjectStorage(StorageHandler):
         there = len(keys) - 2
         while there and not self._store.is_folder(keys[there]):
             there -= 1
+        for name, key in zip(names[there:], keys[there + 1 :], strict=True):
+            self._store.check_fits(key.removesuffix(SEPARATOR), name, "make folder")
         for key in keys[there + 1 :]:
             self._store.make_marker(key)
         return True

@@ -42,6 +42,10 @@ PASSAGES_MAXIMUM: Final = 10_000
 Answer = TypeVar("Answer")
 
 
+_MAKING: Final = frozenset({"publish", "stage", "make folder"})
+"""Deeds that make objects. What others have made is used however long its key is."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How files lie in the bucket."""
 
@@ -113,10 +117,17 @@ class Store:
         if size > self.key_bytes_maximum and name.startswith(TEMPORARY_PREFIX):
             digest = xxhash.xxh3_128_hexdigest(key.encode())
             return f"{self.settings.prefix}{TEMPORARY_PREFIX.decode()}far-{digest}"
-        if size > self.key_bytes_maximum:
-            cause = f"its key would have {size} bytes, {self.key_bytes_maximum} fit"
-            raise StorageError(ErrorKind.NAME_INVALID, RetryClass.NEVER, deed, name, cause)
+        if deed in _MAKING:
+            self.check_fits(key, name, deed)
+        elif size > self.abilities.foreign_key_bytes_maximum:
+            raise _too_long(size, self.abilities.foreign_key_bytes_maximum, name, deed)
         return key
+
+    def check_fits(self, key: str, name: bytes, deed: str) -> None:
+        """Raises kind `name_invalid` if no object of this key, or below it, is to be made."""
+        size = len(key.encode())
+        if size > self.key_bytes_maximum:
+            raise _too_long(size, self.key_bytes_maximum, name, deed)
 
     def folder_key(self, parent_key: str, name: bytes, deed: str) -> str:
         """The key of a folder by the name it is shown under, with the slash at its end."""
@@ -254,3 +265,8 @@ class Store:
 
     def _target(self, stat: ObjectStat) -> bytes:
         return bytes(self.client.get_range(stat.key, 0, stat.size, etag=stat.etag))
+
+
+def _too_long(size: int, maximum: int, name: bytes, deed: str) -> StorageError:
+    cause = f"its key would have {size} bytes, {maximum} fit"
+    return StorageError(ErrorKind.NAME_INVALID, RetryClass.NEVER, deed, name, cause)

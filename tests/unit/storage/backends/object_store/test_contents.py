@@ -358,3 +358,26 @@ def test_a_name_that_just_fits_is_staged_in_parts_too() -> None:
             file.commit(name, replace=False)
         assert [entry.name for entry in folder.entries()] == [name]
     assert not [key for key in client.kept if ".longshore" in key]
+
+
+def test_what_others_have_made_is_read_however_long_its_key_is() -> None:
+    client = MemoryClient(abilities=Abilities(conditional_create=True, key_bytes_maximum=965))
+    path = b"/".join([b"f" * 200] * 4)
+    deep, name = path + b"/" + b"d" * 170, b"n" * 49
+    key = (deep + b"/" + name).decode()
+    client.put(key, b"content")
+    assert len(key) == 1024
+    with open_memory(client) as storage:
+        with storage.open_folder(deep) as folder:
+            assert [entry.name for entry in folder.entries()] == [name]
+            assert read_whole(folder, name, 4096) == b"content"
+            for deed in (
+                lambda: folder.stage(NAME, size=0).commit(name, replace=True),
+                lambda: folder.make_folder(name + b"2"),
+                lambda: storage.open_folder(deep + b"/new", create=True),
+            ):
+                with pytest.raises(StorageError) as caught:
+                    deed()
+                assert caught.value.kind is ErrorKind.NAME_INVALID
+            folder.remove(name)
+    assert client.kept == {}
