@@ -54,6 +54,8 @@ def copied(settling: Settling, reply: CopyReply) -> AfterCommit:
         run.followed.pop(item.id, None)
         if reply.inside:
             run.followed[item.id] = 1
+        if reply.lost is None and reply.remaining is not None:
+            run.ended_in_order(item.id)
         if reply.remaining is not None and reply.retry_after_seconds:
             run.not_before[item.id] = settling.floor.monotonic() + reply.retry_after_seconds
 

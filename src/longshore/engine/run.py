@@ -85,6 +85,9 @@ class Run:
     """Work id under way that its mover has not come to -> the one of this run it works on."""
     order_seconds: float = float("inf")  # what the last order took its mover
     begun: set[int] = field(default_factory=set)  # dispatched before: not fresh any more
+    fresh_orders: set[int] = field(default_factory=set)  # of `begun`: fresh when last dispatched
+    untouched: set[int] = field(default_factory=set)
+    """Of `begun`: every slice of them has ended in order, so nobody has begun what is left."""
     movers: dict[int, int] = field(default_factory=dict)  # work id -> mover that had it last
     followed: dict[int, int] = field(default_factory=dict)
     """Work id -> how much its mover remembers: any other would have to begin anew.
@@ -209,6 +212,11 @@ class Run:
     def dispatched(self, item: WorkItem, *, behind: int | None = None) -> None:
         """A mover has the item, behind another one of this run or at once."""
         self.under_way[item.id] = item
+        if self.is_fresh(item):
+            self.fresh_orders.add(item.id)
+        else:
+            self.fresh_orders.discard(item.id)
+        self.untouched.discard(item.id)
         self.begun.add(item.id)
         if behind is not None:
             self.behind[item.id] = behind
@@ -287,12 +295,19 @@ class Run:
         return bool(self.followed.get(item.id))
 
     def is_fresh(self, item: WorkItem) -> bool:
-        return not self.recovered and item.id not in self.begun
+        is_begun = item.id in self.begun and item.id not in self.untouched
+        return not (self.recovered or is_begun)
+
+    def ended_in_order(self, work_id: int) -> None:
+        """A slice of a batch has told of everything that it began."""
+        if work_id in self.fresh_orders:
+            self.untouched.add(work_id)
 
     def _forget(self, work_id: int) -> None:
         for kept in (self.not_before, self.movers, self.followed):
             kept.pop(work_id, None)
-        self.begun.discard(work_id)
+        for known in (self.begun, self.fresh_orders, self.untouched):
+            known.discard(work_id)
 
     def _under_way_of(self, kind: int) -> int:
         return sum(item.kind == kind for item in self.under_way.values())

@@ -84,6 +84,7 @@ class _Slice:
     opened: list[Folder] = field(default_factory=list)  # their folders
     recognised: set[int] = field(default_factory=set)  # sources of what an earlier attempt wrote
     retried: set[int] = field(default_factory=set)  # places of files worth another attempt
+    doubtful: set[int] = field(default_factory=set)  # of files that may be in the store
     others: dict[int, CopyGroup] = field(default_factory=dict)  # by place: with their next copies
     bytes_copied: int = 0
     size_change: int = 0
@@ -167,7 +168,7 @@ class _Slice:
         together = Together(
             toolbox=self.toolbox,
             width=width,
-            is_fresh=lambda planned: self.fresh and not planned.attempts,
+            is_fresh=self._is_fresh,
             is_over=self._is_over,
             opened=self.opened,
         )
@@ -186,6 +187,9 @@ class _Slice:
             return groups
         settled: set[int] = set()
         for group, planned, finished in into_store(groups, width, self.toolbox, self.opened):
+            if finished is None:
+                self.doubtful.add(planned.place)
+                continue
             self.bytes_copied += finished.entry.size
             self._record(group, planned, finished)
             settled.add(planned.place)
@@ -225,11 +229,15 @@ class _Slice:
         self, group: CopyGroup, planned: PlannedFile, source: Folder, target: Folder
     ) -> None:
         faults.at("mover.file", planned.entry.name)
-        fresh = self.fresh and not planned.attempts
+        fresh = self._is_fresh(planned)
         result = transfer.transfer(planned, group, source, target, self.toolbox, fresh=fresh)
         self._take(group, planned, result)
         if isinstance(result, Staged):
             faults.at("mover.staged")
+
+    def _is_fresh(self, planned: PlannedFile) -> bool:
+        """Whether nobody can have begun the file before."""
+        return self.fresh and not planned.attempts and planned.place not in self.doubtful
 
     def _fail(
         self, group: CopyGroup, planned: PlannedFile, failure: FileFailure, *, again: bool
@@ -339,7 +347,7 @@ class _Slice:
         )
 
     def _counted(self, planned: PlannedFile) -> PlannedFile:
-        if planned.place not in self.retried:
+        if planned.place not in self.retried and planned.place not in self.doubtful:
             return planned
         return msgspec.structs.replace(planned, attempts=planned.attempts + 1)
 

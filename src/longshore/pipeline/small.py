@@ -42,19 +42,18 @@ class _Opened:
 
 def into_store(
     groups: Sequence[CopyGroup], width: int, toolbox: Toolbox, opened: list[Folder]
-) -> Iterator[tuple[CopyGroup, PlannedFile, Finished]]:
-    """The files that are in the store now, under their final names.
+) -> Iterator[tuple[CopyGroup, PlannedFile, Finished | None]]:
+    """The files that were sent: those with a result are in the store now, under their final names.
 
-    Folders that were opened are added to `opened`. Raises StorageUnavailable.
+    Nobody knows that of the others. Folders that were opened are added to `opened`. Raises StorageUnavailable.
     """
     store = _store_of(groups, toolbox, is_destination=True)
     if store is None:
         return
     folders = list(_opened(groups, width, toolbox, opened, store))
     for file, md5 in store.write(_new_files(folders, store, toolbox)):
-        if md5 is not None:
-            group, planned, small = cast("tuple[CopyGroup, PlannedFile, SmallFile]", file.tag)
-            yield group, planned, _finished(planned, small, md5)
+        group, planned, small = cast("tuple[CopyGroup, PlannedFile, SmallFile]", file.tag)
+        yield group, planned, None if md5 is None else _finished(planned, small, md5)
 
 
 def out_of_store(

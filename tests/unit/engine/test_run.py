@@ -127,6 +127,23 @@ def test_only_what_nobody_has_begun_is_fresh(run: Run) -> None:
     assert not run.is_fresh(second)
 
 
+def test_what_slices_that_ended_in_order_leave_is_fresh_until_one_does_not(run: Run) -> None:
+    run.added(items(1))
+    (batch,) = items(1)
+    for _ in range(3):
+        assert run.is_fresh(batch)
+        run.dispatched(batch)
+        assert not run.is_fresh(batch)
+        run.ended_in_order(batch.id)
+        run.returned(batch)
+    run.dispatched(batch)
+    run.returned(batch)  # its mover died: what it had begun nobody knows
+    assert not run.is_fresh(batch)
+    run.dispatched(batch)
+    run.ended_in_order(batch.id)  # before it came to all that the dead one had begun
+    assert not run.is_fresh(batch)
+
+
 def test_held_work_follows_phase_by_phase_when_all_other_is_finished(run: Run) -> None:
     numbers = itertools.count(100)
     for kind in reversed(HELD_PHASES):

@@ -18,6 +18,7 @@ from longshore.domain.task import ConflictResolution
 from longshore.native import can_copy
 from longshore.pipeline.messages import CopyReply, ExecutionPlan, WorkKind, WorkOrder, encode
 from longshore.storage.backends.object_store.client import (
+    PLAIN,
     SMALL_OBJECT_BYTES,
     Abilities,
     Data,
@@ -27,6 +28,7 @@ from longshore.storage.backends.object_store.client import (
     PutOptions,
     Throttled,
 )
+from longshore.storage.backends.object_store.retrying import ATTEMPTS_MAXIMUM
 from tests.trees import describe, staged_left
 from tests.unit.pipeline.driving import Driver, plan_for
 from tests.unit.storage.backends.object_store.memory import MemoryClient, open_memory
@@ -47,16 +49,23 @@ class Store(MemoryClient):
         self.volleys: list[str] = []
         self.failing: dict[str, StorageError] = {}
         self.lost: set[str] = set()  # carried out all the same
+        self.silent = 0  # so many answers to further attempts of these get lost, too
 
     def put_many(
         self, puts: Iterable[Put], width: int
     ) -> Iterator[tuple[Put, ObjectStat | StorageError]]:
         for each in puts:
             self.volleys.append(each.key)
-            if each.key in self.lost:
+            if each.key in self.lost and each.key not in self.kept:
                 self.put(each.key, each.data, each.options)
             error = self.failing.pop(each.key, None)
             yield from super().put_many([each], width) if error is None else [(each, error)]
+
+    def put(self, key: str, data: Data, options: PutOptions = PLAIN) -> ObjectStat:
+        if key in self.kept and key in self.lost and self.silent:
+            self.silent -= 1
+            raise BROKEN
+        return super().put(key, data, options)
 
     def get_many(
         self, wanted: Iterable[Get], width: int
@@ -222,11 +231,23 @@ def test_what_fails_in_a_volley_is_copied_all_the_same(
         assert (tmp_path / "back" / usual(number)).read_bytes() == b"%d" % number * number
 
 
-def test_a_file_whose_answer_got_lost_is_copied_and_not_found_in_the_way(source: Path) -> None:
+@pytest.mark.parametrize("slice_seconds", [60.0, 0.0], ids=["this slice", "the next slice"])
+@pytest.mark.parametrize("silent", [0, ATTEMPTS_MAXIMUM - 1], ids=["one answer", "all answers"])
+def test_a_file_whose_answer_got_lost_is_copied_and_not_found_in_the_way(
+    source: Path, silent: int, slice_seconds: float
+) -> None:
     store = Store()
     store.failing = {usual(3): BROKEN}
     store.lost = {usual(3)}
-    driver = into(store, source, ConflictResolution.RENAME)
+    store.silent = silent
+    plan = plan_for(
+        source,
+        source,
+        conflict=ConflictResolution.RENAME,
+        checksum=ChecksumKind.NONE,
+        slice_seconds=slice_seconds,
+    )
+    driver = between(store, plan, "into").run()
     assert driver.record_of(b"f003").outcome is Outcome.COPIED
     assert driver.record_of(b"f003").target_path == usual(3).encode()
     assert not [key for key in store.kept if "(1)" in key]

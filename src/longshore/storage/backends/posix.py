@@ -116,6 +116,8 @@ class PosixStorage(StorageHandler):
         names = paths.names(path)
         for name in names:
             check_name(name, "open folder")
+        if create and (lost := self._loss()) is not None:
+            raise lost  # what is held open goes on taking files, wherever it has gone
         folder = PosixFolder(self, path, self._walk(names, create))
         if create:
             folder.note_change()
