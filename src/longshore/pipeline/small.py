@@ -45,7 +45,8 @@ def into_store(
 ) -> Iterator[tuple[CopyGroup, PlannedFile, Finished | None]]:
     """The files that were sent: those with a result are in the store now, under their final names.
 
-    Nobody knows that of the others. Folders that were opened are added to `opened`. Raises StorageUnavailable.
+    Nobody knows that of the others. Folders that were opened are added to `opened`. Raises
+    StorageUnavailable.
     """
     store = _store_of(groups, toolbox, is_destination=True)
     if store is None:
