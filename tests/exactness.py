@@ -35,6 +35,15 @@ def outcomes(database: Database, execution_id: int) -> Counter[Outcome]:
     return Counter(each.record.outcome for each in files_on_record(database, execution_id))
 
 
+def failures(database: Database, execution_id: int) -> list[tuple[bytes, str]]:
+    """Path and error of each file that has failed."""
+    return [
+        (path_of(each), each.record.failure.text)
+        for each in files_on_record(database, execution_id)
+        if each.record.failure is not None
+    ]
+
+
 def work_left(database: Database, execution_id: int) -> int:
     with reading(database.journal) as connection:
         query = select(func.count()).where(work.c.execution_id == execution_id)
@@ -101,7 +110,8 @@ def check_exact(
     status: TaskStatus = TaskStatus.DONE,
 ) -> None:
     """The copy is complete and equal, every file is on record once, and nothing is left over."""
-    assert status_of(database, execution_id) is status
+    found = status_of(database, execution_id)
+    assert found is status, (found, failures(database, execution_id))
     assert describe(destination) == describe(source)
     assert staged_left(destination) == []
     assert work_left(database, execution_id) == 0

@@ -133,7 +133,14 @@ def settled_folders(settling: Settling, reply: FolderReply) -> AfterCommit:
     recorder.record_folders(settling.connection, reply.done)
     change = recorder.record(settling.connection, settling.item.id, reply.records)
     settling.count(change, files=len(reply.records))
-    return then
+    run, item = settling.run, settling.item
+
+    def learn() -> None:
+        then()
+        if reply.remaining is not None and reply.retry_after_seconds:
+            run.not_before[item.id] = settling.floor.monotonic() + reply.retry_after_seconds
+
+    return learn
 
 
 def released(settling: Settling, reply: ReleaseReply) -> AfterCommit:

@@ -10,6 +10,7 @@ from longshore.domain import paths
 from longshore.domain.errors import ErrorKind, Side, Stage, StorageError, StorageUnavailable
 from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
+from longshore.pipeline import copying
 from longshore.pipeline.copying import lost_storage
 from longshore.pipeline.keeping import keep, original
 from longshore.pipeline.messages import (
@@ -22,7 +23,7 @@ from longshore.pipeline.messages import (
     PackedWork,
     encode,
 )
-from longshore.pipeline.toolbox import Toolbox, failure_of
+from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
 from longshore.storage.handler import Metadata
 
 _decoder = msgspec.msgpack.Decoder(FoldersWork)
@@ -35,7 +36,7 @@ def run(payload: bytes, toolbox: Toolbox) -> FolderReply:
     done: list[FoundFolder] = []
     records: list[Record] = []
     lost: Lost | None = None
-    settled = 0
+    settled, attempts, pause_seconds = 0, work.attempts, 0.0
     # Innermost first: the mode of an outer one may forbid to enter it.
     for found in reversed(work.folders):
         if settled and toolbox.time_is_up():
@@ -46,15 +47,20 @@ def run(payload: bytes, toolbox: Toolbox) -> FolderReply:
             lost = lost_storage(error, found.source, toolbox)
             break
         except StorageError as error:
+            if may_try_again(error) and attempts + 1 < copying.ATTEMPTS_MAXIMUM:
+                pause_seconds = copying.pause_seconds(attempts, toolbox)
+                attempts += 1
+                break
             records.append(_failed(found, error, work.next_place + settled, toolbox))
-        settled += 1
+        settled, attempts = settled + 1, 0
     if lost is None and done:
         lost = _secure(done, toolbox)
         if lost is not None:
             # What is not durable is not done: everything of this slice is done again.
             return FolderReply([], [], _pack(work), toolbox.warnings, lost)
-    rest = FoldersWork(work.folders[: len(work.folders) - settled], work.next_place + settled)
-    return FolderReply(done, records, _pack(rest), toolbox.warnings, lost)
+    left = work.folders[: len(work.folders) - settled]
+    rest = FoldersWork(left, work.next_place + settled, attempts)
+    return FolderReply(done, records, _pack(rest), toolbox.warnings, lost, pause_seconds)
 
 
 def _secure(done: list[FoundFolder], toolbox: Toolbox) -> Lost | None:

@@ -250,6 +250,7 @@ class FoundFolder(msgspec.Struct, frozen=True, array_like=True):
 class FoldersWork(msgspec.Struct, frozen=True, array_like=True):
     folders: list[FoundFolder]
     next_place: int = 0
+    attempts: int = 0  # at the last folder, which comes first, that have failed
 
 
 class LookWork(msgspec.Struct, frozen=True, array_like=True):
@@ -376,6 +377,7 @@ class FolderReply(msgspec.Struct, frozen=True, array_like=True):
     remaining: PackedWork | None
     warnings: list[str] = []
     lost: Lost | None = None
+    retry_after_seconds: float = 0.0  # what is left is not to be tried before
 
 
 class LookReply(msgspec.Struct, frozen=True, array_like=True):
