@@ -6,7 +6,7 @@ import threading
 from typing import Final
 
 KEPT_BYTES_MAXIMUM: Final = 64 * 1024 * 1024
-"""That nobody uses just now, of one storage: what a reader and a staged file have under way."""
+"""That nobody uses just now, of one process: what a reader and a staged file have under way."""
 
 
 class Buffers:
@@ -30,3 +30,7 @@ class Buffers:
             self._kept.append(buffer)
             while sum(map(len, self._kept)) > KEPT_BYTES_MAXIMUM:
                 del self._kept[0]
+
+
+KEPT: Final = Buffers()
+"""Those of this process. A mover holds storages of several executions open, and works for one."""

@@ -14,7 +14,7 @@ from longshore.domain import paths
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
 from longshore.storage.backends.object_store import metadata as file_metadata
-from longshore.storage.backends.object_store.buffers import Buffers
+from longshore.storage.backends.object_store.buffers import KEPT
 from longshore.storage.backends.object_store.client import ObjectStat, PutOptions
 from longshore.storage.backends.object_store.keys import (
     SEPARATOR,
@@ -62,7 +62,7 @@ class Store:
 
     def __init__(self, client: RetryingClient, settings: Settings) -> None:
         self.client = client
-        self.buffers = Buffers()
+        self.buffers = KEPT
         self.pace = Pace()
         self.settings = settings
         self.abilities = client.abilities
