@@ -31,7 +31,8 @@ from longshore.api.app import create_app
 from longshore.api.garbage import shorten_pauses
 from longshore.database.connection import Database, open_database, writing
 from longshore.database.migrate import migrate
-from longshore.database.tables import tasks, users
+from longshore.database.tables.tasks import tasks
+from longshore.database.tables.users import users
 from longshore.database.task_counts import DIMENSIONS, triggers
 from longshore.domain.execution import TaskStatus
 from longshore.domain.task import WorkflowAction, WorkflowType

@@ -26,7 +26,9 @@ from longshore.config import Config
 from longshore.database import leases
 from longshore.database.connection import Database, open_database, writing
 from longshore.database.migrate import migrate
-from longshore.database.tables import counters, task_executions, users
+from longshore.database.tables.engine import counters
+from longshore.database.tables.tasks import task_executions
+from longshore.database.tables.users import users
 from longshore.domain.record import Record
 from longshore.engine import retention
 from longshore.engine.floor import Floor

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, func, select
 from longshore.database import journal
 from longshore.database.connection import Database, reading
 from longshore.database.record_blocks import ANY_OUTCOME
-from longshore.database.tables import record_outcomes, task_executions, work
+from longshore.database.tables.engine import record_outcomes, work
+from longshore.database.tables.tasks import task_executions
 from longshore.domain.execution import TaskStatus
 from longshore.domain.outcome import PROCESSED, Outcome
 from tests.records import files_on_record, path_of

@@ -26,7 +26,8 @@ from longshore.api.app import create_app
 from longshore.database import leases
 from longshore.database.connection import Database, open_database, reading
 from longshore.database.migrate import migrate
-from longshore.database.tables import counters, task_executions, tasks
+from longshore.database.tables.engine import counters
+from longshore.database.tables.tasks import task_executions, tasks
 from longshore.database.wakeup import SOCKET_FILE
 from longshore.domain.execution import IDLE, TaskStatus
 from tests.api.client import TestClient

@@ -13,7 +13,7 @@ from longshore.database import recorded_files
 from longshore.database.connection import Database, reading
 from longshore.database.record_blocks import put_records
 from longshore.database.recorded_files import RecordedFile
-from longshore.database.tables import record_blocks
+from longshore.database.tables.engine import record_blocks
 from longshore.domain import paths
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage

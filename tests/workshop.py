@@ -28,7 +28,7 @@ from longshore.api.app import create_app
 from longshore.callbacks import SandboxReport
 from longshore.config import Config
 from longshore.database.connection import Database, reading
-from longshore.database.tables import tasks
+from longshore.database.tables.tasks import tasks
 from longshore.database.wakeup import Listener
 from longshore.domain.execution import TaskStatus
 from longshore.domain.storage import StorageAddress

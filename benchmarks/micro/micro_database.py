@@ -14,7 +14,7 @@ from tests.pipelines import Bench
 
 from longshore.database import catalogue, journal, recorded_files
 from longshore.database.connection import Database, reading, writing
-from longshore.database.tables import tasks
+from longshore.database.tables.tasks import tasks
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record

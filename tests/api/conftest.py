@@ -17,7 +17,7 @@ from longshore.api.app import create_app
 from longshore.callbacks import validate
 from longshore.database.connection import Database, open_database, writing
 from longshore.database.migrate import migrate
-from longshore.database.tables import users
+from longshore.database.tables.users import users
 from longshore.domain.storage import StorageAddress
 from longshore.services.context import Context
 from longshore.services.passwords import hash_password

@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet
 from longshore import bootstrap
 from longshore.api.app import create_app
 from longshore.database.connection import reading, writing
-from longshore.database.tables import cloud_buckets, cloud_connectors
+from longshore.database.tables.storages import cloud_buckets, cloud_connectors
 from longshore.domain.cloud import RemoteBucket
 from longshore.domain.errors import ErrorKind, RetryClass, StorageUnavailable
 from longshore.domain.storage import StorageAddress

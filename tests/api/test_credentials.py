@@ -16,7 +16,7 @@ from sqlalchemy import select
 from longshore.api.app import create_app
 from longshore.config import Config, InvalidConfiguration
 from longshore.database.connection import reading
-from longshore.database.tables import api_keys as api_keys_table
+from longshore.database.tables.users import api_keys as api_keys_table
 from longshore.services import login_memory, users
 from longshore.services.context import Context
 from longshore.services.tokens import open_token_verifier

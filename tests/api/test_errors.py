@@ -13,7 +13,7 @@ from longshore.api.app import create_app
 from longshore.api.routing import BODY_BYTES_MAXIMUM
 from longshore.database.connection import writing
 from longshore.database.leases import CONTROLLER
-from longshore.database.tables import leases
+from longshore.database.tables.engine import leases
 from longshore.services.context import Context
 from tests.api.client import TestClient
 from tests.api.conftest import ADMINISTRATOR

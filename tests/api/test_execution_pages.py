@@ -11,7 +11,8 @@ from longshore.database import catalogue
 from longshore.database.connection import writing
 from longshore.database.path_keys import path_key
 from longshore.database.record_blocks import BLOCK_FILES_MAXIMUM
-from longshore.database.tables import copies, task_executions, tasks
+from longshore.database.tables.catalogue import copies
+from longshore.database.tables.tasks import task_executions, tasks
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.outcome import Outcome
 from longshore.domain.record import PLACES_PER_WORK

@@ -7,7 +7,7 @@ from sqlalchemy import insert, update
 
 from longshore.database import catalogue
 from longshore.database.connection import writing
-from longshore.database.tables import execution_log, task_executions, tasks
+from longshore.database.tables.tasks import execution_log, task_executions, tasks
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.outcome import Outcome
 from longshore.services.context import Context

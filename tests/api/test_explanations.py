@@ -9,7 +9,8 @@ from sqlalchemy import insert, update
 
 from longshore.database import runs, waits
 from longshore.database.connection import Database, writing
-from longshore.database.tables import leases, task_executions, tasks
+from longshore.database.tables.engine import leases
+from longshore.database.tables.tasks import task_executions, tasks
 from longshore.domain.waiting import Reason, ReasonCode, concerning
 from longshore.services.context import Context
 from tests.api.client import TestClient

@@ -10,7 +10,7 @@ from longshore.database import catalogue, copy_rows, identifiers
 from longshore.database.connection import writing
 from longshore.database.node_rows import NODE_IDS
 from longshore.database.path_keys import path_key
-from longshore.database.tables import nodes
+from longshore.database.tables.catalogue import nodes
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.storage import StorageKind
 from longshore.services.context import Context

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from longshore.database.connection import Database, reading
-from longshore.database.tables import storage_limits, task_limits
+from longshore.database.tables.control import storage_limits, task_limits
 from longshore.domain.bandwidth import BANDWIDTH_MAXIMUM
 from longshore.domain.storage import SLOTS_MAXIMUM
 from tests.api.client import TestClient

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, insert, update
 from longshore.api.app import create_app
 from longshore.database.connection import Database, writing
 from longshore.database.migrate import migrate
-from longshore.database.tables import execution_log, task_executions, tasks
+from longshore.database.tables.tasks import execution_log, task_executions, tasks
 from longshore.domain.outcome import Outcome
 from longshore.services.context import Context
 from tests.api.client import TestClient

@@ -16,8 +16,8 @@ from longshore.api.app import create_app
 from longshore.database import answers
 from longshore.database.connection import open_database, reading, writing
 from longshore.database.migrate import migrate
-from longshore.database.tables import answers as rows
-from longshore.database.tables import tasks
+from longshore.database.tables.tasks import tasks
+from longshore.database.tables.users import answers as rows
 from longshore.services.context import Context
 from longshore.services.repetition import KEY_CHARACTERS_MAXIMUM
 from tests.api.client import TestClient

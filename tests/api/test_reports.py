@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from longshore.database.connection import writing
-from longshore.database.tables import task_executions, tasks
+from longshore.database.tables.tasks import task_executions, tasks
 from longshore.domain.manifest import COLUMNS, FileRecord, Header, unescape
 from longshore.domain.manifest_chain import Found, Problem, Summary, verified
 from longshore.domain.outcome import Outcome

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import insert
 
 from longshore.database.connection import writing
-from longshore.database.tables import task_executions, tasks
+from longshore.database.tables.tasks import task_executions, tasks
 from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
 from longshore.services.context import Context

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import func, insert, select
 
 from longshore.database.connection import reading, writing
-from longshore.database.tables import nas_shares as nas_shares_table
-from longshore.database.tables import nodes
+from longshore.database.tables.catalogue import nodes
+from longshore.database.tables.storages import nas_shares as nas_shares_table
 from longshore.services.context import Context
 from tests.api.client import TestClient
 
@@ -453,7 +453,7 @@ def _root_name(context: Context, root_id: object) -> bytes:
 def _use(
     context: Context, task_id: int, *, pool_id: int | None = None, container_id: int | None = None
 ) -> None:
-    from longshore.database.tables import task_sources
+    from longshore.database.tables.tasks import task_sources
 
     with writing(context.database.state) as connection:
         connection.execute(

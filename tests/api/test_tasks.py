@@ -11,7 +11,7 @@ from sqlalchemy import insert, update
 
 from longshore.api.rendering import PIECE_ROWS
 from longshore.database.connection import writing
-from longshore.database.tables import jobs, tasks
+from longshore.database.tables.tasks import jobs, tasks
 from longshore.domain.execution import RUNNING, TaskStatus
 from longshore.domain.task import MATRIX, WorkflowAction, WorkflowType
 from longshore.services.context import Context

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from longshore.database.connection import reading
-from longshore.database.tables import work
+from longshore.database.tables.engine import work
 from longshore.pipeline.messages import CopyWork, PartWork, WorkKind
 from tests.exactness import check_exact
 from tests.plants import Plant

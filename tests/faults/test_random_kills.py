@@ -16,7 +16,8 @@ import pytest
 from sqlalchemy import func, select
 
 from longshore.database.connection import Database, open_database, reading
-from longshore.database.tables import counters, task_executions, tasks
+from longshore.database.tables.engine import counters
+from longshore.database.tables.tasks import task_executions, tasks
 from longshore.domain.execution import IDLE, TaskStatus
 from tests.exactness import check_records, last_execution, status_of, work_left
 from tests.plants import RUN_SECONDS, SMALL_STEPS

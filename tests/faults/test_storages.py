@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from longshore.database.connection import reading
-from longshore.database.tables import waits
+from longshore.database.tables.control import waits
 from longshore.domain.errors import ErrorKind, RetryClass
 from longshore.domain.execution import TaskStatus
 from longshore.domain.outcome import Outcome

@@ -17,7 +17,7 @@ from sqlalchemy import select, update
 
 from longshore.bootstrap import EXIT_LEASE_LOST
 from longshore.database.connection import JOURNAL_FILE, STATE_FILE, reading, writing
-from longshore.database.tables import leases, work
+from longshore.database.tables.engine import leases, work
 from tests.exactness import check_exact
 from tests.plants import SMALL_STEPS, Plant, planted
 from tests.records import every_file_on_record

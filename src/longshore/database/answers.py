@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from longshore.database.tables import answers
+from longshore.database.tables.users import answers
 from longshore.domain.errors import LongshoreError
 
 LIFETIME_SECONDS = 24 * 3600  # so long a client may come back

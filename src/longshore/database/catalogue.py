@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from longshore.database import identifiers, node_rows
 from longshore.database.node_rows import NODE_IDS, NodeState, Siblings
-from longshore.database.tables import nodes
+from longshore.database.tables.catalogue import nodes
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.paths import join
 

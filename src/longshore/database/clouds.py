@@ -12,12 +12,9 @@ from sqlalchemy import Connection, delete, insert, select, update
 from longshore.database import rows
 from longshore.database.query import Filterable, Kind, Page
 from longshore.database.rows import Listed
-from longshore.database.tables import (
-    cloud_buckets,
-    cloud_connectors,
-    storage_counts,
-    task_executions,
-)
+from longshore.database.tables.control import storage_counts
+from longshore.database.tables.storages import cloud_buckets, cloud_connectors
+from longshore.database.tables.tasks import task_executions
 from longshore.domain.cloud import RemoteBucket
 from longshore.domain.execution import RUNNING
 from longshore.domain.storage import StorageKind

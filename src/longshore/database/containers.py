@@ -10,13 +10,9 @@ from sqlalchemy import Column, Connection, and_, func, or_, select
 from longshore.database import rows
 from longshore.database.query import Filterable, Kind, Page
 from longshore.database.rows import Listed
-from longshore.database.tables import (
-    container_privileges,
-    containers,
-    storage_counts,
-    task_destinations,
-    task_sources,
-)
+from longshore.database.tables.control import storage_counts
+from longshore.database.tables.storages import container_privileges, containers
+from longshore.database.tables.tasks import task_destinations, task_sources
 from longshore.domain.storage import StorageKind
 
 

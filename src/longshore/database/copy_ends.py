@@ -9,7 +9,7 @@ from sqlalchemy import Connection, exists, select, update
 from longshore.database import copy_rows
 from longshore.database.copy_places import lie_at
 from longshore.database.node_rows import NodeState
-from longshore.database.tables import copies, nodes
+from longshore.database.tables.catalogue import copies, nodes
 from longshore.domain.storage import StorageReference
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, and_, or_
 
 from longshore.database.path_keys import path_keys
-from longshore.database.tables import copies
+from longshore.database.tables.catalogue import copies
 from longshore.domain.storage import StorageReference
 
 

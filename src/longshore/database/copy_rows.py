@@ -13,7 +13,7 @@ from sqlalchemy import Connection, update
 from longshore.database import bulk
 from longshore.database.copy_places import lie_at
 from longshore.database.path_keys import path_keys
-from longshore.database.tables import copies
+from longshore.database.tables.catalogue import copies
 from longshore.domain.storage import StorageReference
 
 

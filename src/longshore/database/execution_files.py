@@ -28,8 +28,8 @@ from longshore.database.recorded_files import (
     files_of,
 )
 from longshore.database.sieve import FILTERABLES, Given, Sieve
-from longshore.database.tables import copies
-from longshore.database.tables import nodes as nodes_table
+from longshore.database.tables.catalogue import copies
+from longshore.database.tables.catalogue import nodes as nodes_table
 from longshore.domain import paths
 
 FILES_DEFAULT = 1_000  # rows of a listing that names no limit

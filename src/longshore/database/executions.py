@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, select
 
 from longshore.database.query import Filterable, Filterables, Kind, find_id
-from longshore.database.tables import execution_log, task_executions, tasks
+from longshore.database.tables.tasks import execution_log, task_executions, tasks
 from longshore.domain.execution import TaskStatus
 
 COLUMNS = task_executions.c

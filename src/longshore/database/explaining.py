@@ -6,14 +6,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, or_, select
 
-from longshore.database.tables import (
+from longshore.database.tables.tasks import (
     jobs,
     task_destinations,
     task_executions,
     task_options,
     task_sources,
-    users,
 )
+from longshore.database.tables.users import users
 from longshore.domain.execution import JobStatus, TaskStatus
 from longshore.domain.waiting import TASKS_NAMED_MAXIMUM
 

@@ -21,7 +21,7 @@ from longshore.database.query import (
     among,
     conditions,
 )
-from longshore.database.tables import copies, nodes
+from longshore.database.tables.catalogue import copies, nodes
 from longshore.domain.entry import EntryKind
 
 ROWS_AT_ONCE = 1_000  # entries that are in memory together, whatever the limit

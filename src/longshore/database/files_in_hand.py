@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from sqlalchemy import Connection, delete, select
 
 from longshore.database import bulk
-from longshore.database.tables import files_in_hand
+from longshore.database.tables.catalogue import files_in_hand
 
 PAGE_IDS = 1024  # ids of a page: 128 bytes, and few enough to look at in one step
 PAGES_AT_ONCE = 200  # pages asked for in one statement; each is a parameter

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from longshore.database import bulk
 from longshore.database.bulk import Given
-from longshore.database.tables import folder_digests
+from longshore.database.tables.catalogue import folder_digests
 from longshore.domain.storage import StorageReference
 
 _CONFLICT = (

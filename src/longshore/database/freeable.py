@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, select, tuple_
 
 from longshore.database import bulk
-from longshore.database.tables import freeable_files
+from longshore.database.tables.engine import freeable_files
 
 _KEY = (freeable_files.c.atime_ns, freeable_files.c.number)
 

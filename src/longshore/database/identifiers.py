@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, bindparam, insert, update
 
-from longshore.database.tables import identifiers
+from longshore.database.tables.engine import identifiers
 
 FIRST_ID = 1
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
 
-from longshore.database.tables import jobs
+from longshore.database.tables.tasks import jobs
 
 LIFETIME_NANOSECONDS = 24 * 3600 * 1_000_000_000  # for so long a client may ask what became of it
 

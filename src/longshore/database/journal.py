@@ -13,7 +13,7 @@ from enum import IntEnum
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from longshore.database import identifiers
-from longshore.database.tables import counters, work
+from longshore.database.tables.engine import counters, work
 
 WORK_IDS = "work"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, or_, select
 
 from longshore.database.copy_places import lie_in, share_keys
-from longshore.database.tables import copies, nodes
+from longshore.database.tables.catalogue import copies, nodes
 from longshore.domain.copy_choice import REACH, StoredCopy
 from longshore.domain.entry import EntryKind
 from longshore.domain.storage import StorageKind, StorageReference

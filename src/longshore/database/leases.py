@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select, update
 
-from longshore.database.tables import fences, leases
+from longshore.database.tables.control import fences
+from longshore.database.tables.engine import leases
 from longshore.domain.errors import LongshoreError
 
 CONTROLLER = "controller"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, delete, insert, or_, select
 
-from longshore.database.tables import storage_limits, task_limits, tasks
+from longshore.database.tables.control import storage_limits, task_limits
+from longshore.database.tables.tasks import tasks
 from longshore.domain.storage import StorageKind, StorageReference
 
 

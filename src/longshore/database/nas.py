@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from longshore.database import rows
 from longshore.database.query import Filterable, Kind, Page
 from longshore.database.rows import Listed
-from longshore.database.tables import nas, nas_shares
+from longshore.database.tables.storages import nas, nas_shares
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from longshore.database import bulk, identifiers
 from longshore.database.bulk import Given
-from longshore.database.tables import nodes
+from longshore.database.tables.catalogue import nodes
 from longshore.domain.entry import Entry, EntryKind
 
 NODE_IDS = "nodes"

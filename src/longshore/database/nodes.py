@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from longshore.database import bulk
-from longshore.database.tables import nodes
+from longshore.database.tables.catalogue import nodes
 
 DEPTH_MAXIMUM = 40_000  # names that fit the longest path; a tree that is deeper is broken
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, func, select
 
-from longshore.database.tables import containers, copies, nodes, pools
+from longshore.database.tables.catalogue import copies, nodes
+from longshore.database.tables.storages import containers, pools
 from longshore.domain.entry import EntryKind
 from longshore.domain.storage import StorageKind
 

@@ -9,13 +9,8 @@ from sqlalchemy import Connection, select, update
 from longshore.database import rows
 from longshore.database.query import Filterable, Kind, Page
 from longshore.database.rows import Listed
-from longshore.database.tables import (
-    nas_shares,
-    pools,
-    primary_scans,
-    task_destinations,
-    task_sources,
-)
+from longshore.database.tables.storages import nas_shares, pools, primary_scans
+from longshore.database.tables.tasks import task_destinations, task_sources
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 
-from longshore.database.tables import pools, primary_scans, task_sources, tasks, users
+from longshore.database.tables.storages import pools, primary_scans
+from longshore.database.tables.tasks import task_sources, tasks
+from longshore.database.tables.users import users
 from longshore.domain.execution import IDLE, TaskAction, TaskStatus
 from longshore.domain.task import WorkflowAction, WorkflowType
 

@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 
 from longshore.database import bulk
 from longshore.database.path_keys import path_key
-from longshore.database.tables import record_blocks, record_folders, record_outcomes
+from longshore.database.tables.engine import record_blocks, record_folders, record_outcomes
 from longshore.domain.outcome import Outcome
 from longshore.domain.record import PLACES_PER_WORK, Record, UnchangedFolder, expand
 

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from longshore.database.path_keys import path_key
 from longshore.database.record_blocks import ANY_OUTCOME, Block, file_ids_of, records_of
-from longshore.database.tables import record_blocks, record_folders, record_outcomes
+from longshore.database.tables.engine import record_blocks, record_folders, record_outcomes
 from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from longshore.database.tables import task_executions
+from longshore.database.tables.tasks import task_executions
 
 
 def execution(connection: Connection, execution_id: int) -> Row[Any]:

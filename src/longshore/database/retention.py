@@ -8,16 +8,14 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Row, Table, delete, select, tuple_, update
 
 from longshore.database.executions import CORRECT
-from longshore.database.tables import (
+from longshore.database.tables.engine import (
     counters,
-    execution_log,
     record_blocks,
     record_folders,
     record_outcomes,
-    task_executions,
-    tasks,
     work,
 )
+from longshore.database.tables.tasks import execution_log, task_executions, tasks
 from longshore.domain.task import WorkflowAction
 
 CHUNK_ROWS = 500  # removed in one transaction: some milliseconds

@@ -23,14 +23,16 @@ from sqlalchemy import (
 
 from longshore.database import schedules
 from longshore.database.journal import Counters
-from longshore.database.tables import (
+from longshore.database.tables.storages import (
     cloud_buckets,
     cloud_connectors,
     containers,
-    execution_log,
-    jobs,
     nas_shares,
     pools,
+)
+from longshore.database.tables.tasks import (
+    execution_log,
+    jobs,
     task_callbacks,
     task_destinations,
     task_executions,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, case, select
 from longshore.database import rows
 from longshore.database.query import Filterable, Kind, Page
 from longshore.database.rows import Listed
-from longshore.database.tables import task_schedules, tasks
+from longshore.database.tables.tasks import task_schedules, tasks
 
 FILTERS = {
     "id": Filterable(task_schedules.c.id, Kind.INTEGER, nullable=False),

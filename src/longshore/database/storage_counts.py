@@ -11,15 +11,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, case, delete, func, insert, select
 
 from longshore.database.node_rows import NodeState
-from longshore.database.tables import (
-    cloud_buckets,
-    containers,
-    copies,
-    nas_shares,
-    nodes,
-    pools,
-    storage_counts,
-)
+from longshore.database.tables.catalogue import copies, nodes
+from longshore.database.tables.control import storage_counts
+from longshore.database.tables.storages import cloud_buckets, containers, nas_shares, pools
 from longshore.domain.entry import EntryKind
 from longshore.domain.storage import StorageKind, StorageReference
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
-from longshore.database.tables import cloud_buckets, containers, nas_shares
+from longshore.database.tables.storages import cloud_buckets, containers, nas_shares
 from longshore.domain.storage import StorageKind, StorageReference
 
 _TABLES = {

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, Row, func, or_, select
 
 from longshore.database.connection import reading
 from longshore.database.node_rows import NodeState
-from longshore.database.tables import copies, nodes
+from longshore.database.tables.catalogue import copies, nodes
 from longshore.domain import paths
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.storage import StorageReference

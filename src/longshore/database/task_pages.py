@@ -21,7 +21,7 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Select, bindparam,
 from longshore.database.filters import Filter, Shape, named_values, read_filters, shaped_conditions
 from longshore.database.pages import LIMIT, OFFSET, Found, windowed
 from longshore.database.query import Filterable, Filterables, Page, Sort, computed, order, unindexed
-from longshore.database.tables import task_counts, tasks
+from longshore.database.tables.tasks import task_counts, tasks
 from longshore.database.task_counts import DIMENSIONS
 from longshore.database.tasks import COLUMNS, FILTERABLES, SORTABLES
 

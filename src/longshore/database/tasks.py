@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, false, insert, select, update
 
 from longshore.database.query import Filterable, Filterables, Kind, Related, find_id
-from longshore.database.tables import pools, task_destinations, task_sources, tasks
+from longshore.database.tables.storages import pools
+from longshore.database.tables.tasks import task_destinations, task_sources, tasks
 
 COLUMNS = tasks.c
 

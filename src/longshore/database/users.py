@@ -7,13 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, select
 
 from longshore.database import rows
-from longshore.database.tables import (
-    api_keys,
-    task_executions,
-    tasks,
-    user_configurations,
-    users,
-)
+from longshore.database.tables.tasks import task_executions, tasks
+from longshore.database.tables.users import api_keys, user_configurations, users
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
-from longshore.database.tables import waits
+from longshore.database.tables.control import waits
 from longshore.domain.waiting import Reason
 
 QUEUE = 0

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, select
 
 from longshore import __version__
 from longshore.database import runs
-from longshore.database.tables import cloud_buckets, containers, nas_shares, task_metadata
+from longshore.database.tables.storages import cloud_buckets, containers, nas_shares
+from longshore.database.tables.tasks import task_metadata
 from longshore.domain.manifest import escape
 from longshore.domain.storage import StorageKind, StorageReference
 from longshore.pipeline.messages import Destination, ExecutionPlan

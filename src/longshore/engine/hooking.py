@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from longshore.database import runs
-from longshore.database.tables import task_metadata
+from longshore.database.tables.tasks import task_metadata
 from longshore.domain import paths
 from longshore.domain.record import Record
 from longshore.engine.ends import CannotStart

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from longshore.database import rows, schedules
 from longshore.database.schedules import TaskSchedule
-from longshore.database.tables import task_schedules
+from longshore.database.tables.tasks import task_schedules
 from longshore.domain.schedule import ScheduleState, after_success
 
 

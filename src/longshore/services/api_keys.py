@@ -18,7 +18,7 @@ from longshore.database import users as user_rows
 from longshore.database.connection import reading, writing
 from longshore.database.query import Page, count
 from longshore.database.rows import Listed
-from longshore.database.tables import api_keys
+from longshore.database.tables.users import api_keys
 from longshore.database.users import ApiKey
 from longshore.services.attributes import check_text, parse_id
 from longshore.services.context import Context

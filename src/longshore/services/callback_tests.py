@@ -27,7 +27,7 @@ from longshore.database import nas as nas_rows
 from longshore.database import nodes as node_rows
 from longshore.database import pools as pool_rows
 from longshore.database.connection import reading
-from longshore.database.tables import task_sources
+from longshore.database.tables.tasks import task_sources
 from longshore.domain import paths
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import ErrorKind, StorageError

@@ -17,7 +17,7 @@ from longshore.database.clouds import CloudBucket, CloudConnector
 from longshore.database.connection import reading, writing
 from longshore.database.query import Page, find_id
 from longshore.database.rows import Listed
-from longshore.database.tables import cloud_buckets
+from longshore.database.tables.storages import cloud_buckets
 from longshore.domain import cloud
 from longshore.domain.cloud import CloudProvider
 from longshore.domain.storage import StorageAddress, StorageKind, StorageReference

@@ -14,7 +14,7 @@ from longshore.database.clouds import CloudBucket, CloudConnector
 from longshore.database.connection import reading, writing
 from longshore.database.query import Page, find_id
 from longshore.database.rows import Listed
-from longshore.database.tables import cloud_connectors
+from longshore.database.tables.storages import cloud_connectors
 from longshore.domain import cloud
 from longshore.domain.cloud import NEEDS_URL, CloudProvider
 from longshore.domain.errors import LongshoreError

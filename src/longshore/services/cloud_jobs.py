@@ -19,7 +19,7 @@ from sqlalchemy import Row, update
 from longshore.database import clouds, jobs, limits
 from longshore.database.clouds import CloudBucket, CloudConnector
 from longshore.database.connection import reading, writing
-from longshore.database.tables import jobs as jobs_table
+from longshore.database.tables.tasks import jobs as jobs_table
 from longshore.domain import cloud
 from longshore.domain.cloud import RemoteBucket
 from longshore.domain.errors import LongshoreError

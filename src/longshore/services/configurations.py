@@ -13,7 +13,7 @@ from longshore.database import users as user_rows
 from longshore.database.connection import reading, writing
 from longshore.database.query import Page, count, find_id
 from longshore.database.rows import Listed
-from longshore.database.tables import user_configurations
+from longshore.database.tables.users import user_configurations
 from longshore.database.users import Configuration
 from longshore.services.attributes import check_given, check_text, refusing_duplicates
 from longshore.services.context import Context

@@ -16,7 +16,7 @@ from longshore.database.connection import reading, writing
 from longshore.database.containers import Privilege
 from longshore.database.query import Page
 from longshore.database.rows import Listed
-from longshore.database.tables import container_privileges
+from longshore.database.tables.storages import container_privileges
 from longshore.domain.storage import GuestRight
 from longshore.services import containers
 from longshore.services.attributes import check_given, check_text, parse_id, refusing_duplicates

@@ -18,7 +18,7 @@ from longshore.database.connection import reading, writing
 from longshore.database.containers import Container
 from longshore.database.query import Page, find_id
 from longshore.database.rows import Listed
-from longshore.database.tables import containers
+from longshore.database.tables.storages import containers
 from longshore.domain.storage import GuestRight, StorageKind, StorageReference
 from longshore.observability import logger
 from longshore.services import roots

@@ -15,7 +15,7 @@ from longshore.database.connection import reading, writing
 from longshore.database.nas import Nas
 from longshore.database.query import Page, find_id
 from longshore.database.rows import Listed
-from longshore.database.tables import nas
+from longshore.database.tables.storages import nas
 from longshore.domain.storage import NasType
 from longshore.services.attributes import (
     check_comment,

@@ -15,7 +15,7 @@ from longshore.database.connection import reading, writing
 from longshore.database.nas import NasShare
 from longshore.database.query import Page, find_id
 from longshore.database.rows import Listed
-from longshore.database.tables import nas_shares
+from longshore.database.tables.storages import nas_shares
 from longshore.domain.storage import StorageKind, StorageReference
 from longshore.services import mount_points, nas, pool_lookup
 from longshore.services.attributes import check_text, refusing_duplicates

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select
 from longshore.database import pools as pool_rows
 from longshore.database.pools import Pool
 from longshore.database.query import find_id
-from longshore.database.tables import pools
+from longshore.database.tables.storages import pools
 from longshore.services.errors import NotFound
 
 

@@ -17,7 +17,7 @@ from longshore.database.connection import reading, writing
 from longshore.database.pools import Pool
 from longshore.database.query import Page, read_integer
 from longshore.database.rows import Listed
-from longshore.database.tables import pools
+from longshore.database.tables.storages import pools
 from longshore.domain.storage import PoolContent, PoolType
 from longshore.services import pool_members, roots
 from longshore.services.attributes import (

@@ -15,7 +15,7 @@ from longshore.database import primary_scans as scan_rows
 from longshore.database import rows
 from longshore.database.connection import reading, writing
 from longshore.database.pools import PrimaryScan
-from longshore.database.tables import primary_scans
+from longshore.database.tables.storages import primary_scans
 from longshore.domain.storage import PoolType
 from longshore.services import pool_lookup
 from longshore.services.attributes import check_given, refusing_duplicates

@@ -22,7 +22,7 @@ from longshore.database import catalogue
 from longshore.database import containers as container_rows
 from longshore.database import pools as pool_rows
 from longshore.database.connection import writing
-from longshore.database.tables import nodes
+from longshore.database.tables.catalogue import nodes
 from longshore.domain.storage import PoolType
 from longshore.services.context import Context
 from longshore.services.errors import Kind, Problems

@@ -15,7 +15,7 @@ from longshore.database.connection import reading, writing
 from longshore.database.query import Page
 from longshore.database.rows import Listed
 from longshore.database.schedules import TaskSchedule
-from longshore.database.tables import task_schedules
+from longshore.database.tables.tasks import task_schedules
 from longshore.domain.recurrence_rule import InvalidRule
 from longshore.domain.schedule import (
     TEXT_CHARACTERS_MAXIMUM,

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import insert, select
 
 from longshore.database.connection import reading, writing
-from longshore.database.tables import jobs
+from longshore.database.tables.tasks import jobs
 from longshore.domain.errors import StorageError
 from longshore.domain.storage import StorageKind, StorageReference, folder_address
 from longshore.services import mount_points, nas

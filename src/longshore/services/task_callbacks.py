@@ -8,7 +8,7 @@ from pydantic import Field
 from sqlalchemy import Row
 
 from longshore.callbacks import SandboxUnavailable
-from longshore.database.tables import task_callbacks
+from longshore.database.tables.tasks import task_callbacks
 from longshore.domain.task import CallbackType
 from longshore.services import task_parts
 from longshore.services.context import Context, ScriptFault

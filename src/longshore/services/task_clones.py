@@ -8,10 +8,10 @@ from sqlalchemy import Connection, Row, Table, insert, literal, select
 
 from longshore.database import tasks
 from longshore.database.connection import writing
-from longshore.database.tables import (
+from longshore.database.tables.control import task_limits
+from longshore.database.tables.tasks import (
     task_callbacks,
     task_destinations,
-    task_limits,
     task_metadata,
     task_options,
     task_sources,

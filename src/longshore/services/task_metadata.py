@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from longshore.database.tables import task_metadata
+from longshore.database.tables.tasks import task_metadata
 from longshore.services import task_parts
 from longshore.services.context import Context
 from longshore.services.errors import Kind, Problems

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row
 
 from longshore.database import executions, tasks
 from longshore.database.query import read_integer
-from longshore.database.tables import task_options
+from longshore.database.tables.tasks import task_options
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.paths import NAME_BYTES_MAXIMUM
 from longshore.domain.task import WORKERS_MAXIMUM, OptionType

@@ -8,7 +8,7 @@ from sqlalchemy import Row
 
 from longshore.database.query import Filterable
 from longshore.database.query import Kind as ValueKind
-from longshore.database.tables import task_sources
+from longshore.database.tables.tasks import task_sources
 from longshore.services import task_ends, task_parts
 from longshore.services.container_access import READING
 from longshore.services.context import Context

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from longshore.database import rows
 from longshore.database import users as user_rows
 from longshore.database.connection import Database, reading, writing
-from longshore.database.tables import users
+from longshore.database.tables.users import users
 from longshore.database.users import User
 from longshore.domain.errors import LongshoreError
 from longshore.services.context import Context

@@ -13,7 +13,7 @@ from sqlalchemy import insert, update
 from longshore.database import schedules as schedule_rows
 from longshore.database.connection import Database, reading, writing
 from longshore.database.query import Page
-from longshore.database.tables import task_schedules, tasks
+from longshore.database.tables.tasks import task_schedules, tasks
 from longshore.services import (
     api_keys,
     configurations,

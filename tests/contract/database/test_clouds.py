@@ -7,7 +7,8 @@ from sqlalchemy import insert
 from longshore.database import clouds, rows, runs
 from longshore.database.connection import Database, reading, writing
 from longshore.database.query import Page
-from longshore.database.tables import cloud_connectors, pools, storage_counts
+from longshore.database.tables.control import storage_counts
+from longshore.database.tables.storages import cloud_connectors, pools
 from longshore.domain.cloud import RemoteBucket
 from longshore.domain.storage import StorageKind
 

@@ -13,7 +13,7 @@ from longshore.database.connection import (
     reading,
     writing,
 )
-from longshore.database.tables import users
+from longshore.database.tables.users import users
 from tests.contract.database.conftest import new_postgresql_database
 
 

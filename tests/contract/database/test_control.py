@@ -9,7 +9,8 @@ from longshore.database import explaining, limits, waits
 from longshore.database.connection import Database, reading, writing
 from longshore.database.limits import StorageLimits
 from longshore.database.storage_names import name_of
-from longshore.database.tables import jobs, task_executions, tasks, users
+from longshore.database.tables.tasks import jobs, task_executions, tasks
+from longshore.database.tables.users import users
 from longshore.domain.storage import StorageKind, StorageReference
 from longshore.domain.waiting import Reason, ReasonCode
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select
 from longshore.database import catalogue, copy_ends, copy_rows
 from longshore.database.connection import Database, writing
 from longshore.database.node_rows import NodeState
-from longshore.database.tables import copies, nodes
+from longshore.database.tables.catalogue import copies, nodes
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.storage import StorageKind, StorageReference
 

@@ -23,7 +23,7 @@ from longshore.database.journal import Counters, NewWork, WorkState
 from longshore.database.leases import LeaseLost
 from longshore.database.node_rows import Siblings
 from longshore.database.path_keys import path_key
-from longshore.database.tables import copies, nodes
+from longshore.database.tables.catalogue import copies, nodes
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.storage import StorageKind, StorageReference
 

@@ -14,7 +14,8 @@ from longshore.config import Config
 from longshore.database import leases
 from longshore.database.connection import Database, reading, writing
 from longshore.database.leases import LeaseLost
-from longshore.database.tables import counters, fences, waits
+from longshore.database.tables.control import fences, waits
+from longshore.database.tables.engine import counters
 from longshore.engine import lease
 from longshore.engine.floor import Floor
 

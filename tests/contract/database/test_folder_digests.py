@@ -12,7 +12,7 @@ from longshore.database.folder_digests import Claim, claim, ids_if_known
 from longshore.database.node_rows import NodeState, Siblings
 from longshore.database.path_keys import path_key
 from longshore.database.record_blocks import pack_ids, put_unchanged
-from longshore.database.tables import folder_digests as table
+from longshore.database.tables.catalogue import folder_digests as table
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.record import PLACES_PER_WORK, UnchangedFolder, expand
 from longshore.domain.storage import StorageKind, StorageReference

@@ -23,7 +23,7 @@ from longshore.database.connection import (
     writing,
 )
 from longshore.database.path_keys import path_key
-from longshore.database.tables import copies
+from longshore.database.tables.catalogue import copies
 from tests.contract.database.conftest import Location
 from tests.contract.database.schemas import rows, schema
 

@@ -22,7 +22,8 @@ from longshore.database.record_blocks import (
     records_of,
 )
 from longshore.database.recorded_files import Place
-from longshore.database.tables import nodes, record_blocks
+from longshore.database.tables.catalogue import nodes
+from longshore.database.tables.engine import record_blocks
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage
 from longshore.domain.outcome import Outcome

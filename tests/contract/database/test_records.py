@@ -14,17 +14,15 @@ from longshore.config import Config
 from longshore.database import leases, reports, retention
 from longshore.database.connection import Database, reading, writing
 from longshore.database.recorded_files import files_after
-from longshore.database.tables import (
+from longshore.database.tables.engine import (
     counters,
-    execution_log,
     record_blocks,
     record_folders,
     record_outcomes,
-    task_executions,
-    tasks,
-    users,
     work,
 )
+from longshore.database.tables.tasks import execution_log, task_executions, tasks
+from longshore.database.tables.users import users
 from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
 from longshore.engine.floor import Floor

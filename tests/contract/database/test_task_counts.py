@@ -13,7 +13,8 @@ from longshore.database import task_counts as counting
 from longshore.database import tasks as task_queries
 from longshore.database.connection import Database, reading, writing
 from longshore.database.query import Page, Sort
-from longshore.database.tables import task_counts, tasks, users
+from longshore.database.tables.tasks import task_counts, tasks
+from longshore.database.tables.users import users
 from longshore.database.task_pages import TaskPage, number_of
 from longshore.services.listing import Listing, found, listing
 

@@ -9,7 +9,8 @@ from sqlalchemy import insert, update
 
 from longshore.database import runs
 from longshore.database.connection import Database, looking, writing
-from longshore.database.tables import jobs, task_executions, task_schedules, tasks, users
+from longshore.database.tables.tasks import jobs, task_executions, task_schedules, tasks
+from longshore.database.tables.users import users
 
 NOW = 1_700_000_000
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from longshore.database.connection import reading
-from longshore.database.tables import work
+from longshore.database.tables.engine import work
 from longshore.domain.execution import IDLE, TaskStatus
 from longshore.domain.outcome import Outcome
 from longshore.engine.deaths import DEATHS_MAXIMUM

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import func, select, update
 
 from longshore.database.connection import reading, writing
-from longshore.database.tables import copies, freeable_files
+from longshore.database.tables.catalogue import copies
+from longshore.database.tables.engine import freeable_files
 from longshore.domain.execution import IDLE, TaskStatus
 from longshore.domain.outcome import Outcome
 from tests.exactness import check_records, last_execution, outcomes, work_left

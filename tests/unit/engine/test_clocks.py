@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 from longshore import faults
 from longshore.database import runs
 from longshore.database.connection import writing
-from longshore.database.tables import jobs
+from longshore.database.tables.tasks import jobs
 from longshore.domain.errors import ErrorKind, RetryClass
 from longshore.domain.execution import JobStatus, TaskStatus
 from longshore.domain.outcome import Outcome

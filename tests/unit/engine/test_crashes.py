@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from longshore.database.connection import reading
 from longshore.database.node_rows import NodeState
-from longshore.database.tables import nodes
+from longshore.database.tables.catalogue import nodes
 from longshore.domain.execution import IDLE, TaskStatus
 from longshore.engine import controller
 from longshore.pipeline.messages import WorkKind

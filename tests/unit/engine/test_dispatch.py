@@ -23,7 +23,9 @@ from longshore.database import journal, leases, limits, runs, waits
 from longshore.database.connection import Database, open_sqlite, reading, writing
 from longshore.database.limits import StorageLimits
 from longshore.database.migrate import PARTS
-from longshore.database.tables import nas, nas_shares, tasks, users
+from longshore.database.tables.storages import nas, nas_shares
+from longshore.database.tables.tasks import tasks
+from longshore.database.tables.users import users
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.execution import TaskStatus
 from longshore.domain.segments import SEGMENT_BYTES

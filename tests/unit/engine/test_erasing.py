@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from longshore.database.connection import reading
-from longshore.database.tables import copies
+from longshore.database.tables.catalogue import copies
 from longshore.domain.outcome import Outcome
 from tests.exactness import outcomes
 from tests.unit.engine.archiving import Archiving

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, update
 
 from longshore.database.connection import writing
-from longshore.database.tables import task_executions
+from longshore.database.tables.tasks import task_executions
 from longshore.domain.execution import IDLE, TaskStatus
 from longshore.domain.outcome import Outcome
 from longshore.domain.storage import StorageAddress

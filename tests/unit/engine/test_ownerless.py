@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from longshore.database.connection import reading
-from longshore.database.tables import copies, nodes
+from longshore.database.tables.catalogue import copies, nodes
 from longshore.domain.execution import TaskStatus
 from longshore.engine import ownerless
 from tests.story import Task, add_share_pool, created

@@ -10,7 +10,9 @@ from sqlalchemy import func, insert, select
 
 from longshore.database import retention, runs
 from longshore.database.connection import reading, writing
-from longshore.database.tables import counters, task_executions, users
+from longshore.database.tables.engine import counters
+from longshore.database.tables.tasks import task_executions
+from longshore.database.tables.users import users
 from longshore.domain.execution import TaskStatus
 from tests.records import every_file_on_record
 from tests.story import Task, add_copy_task, add_share_pool

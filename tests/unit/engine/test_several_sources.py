@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select
 
 from longshore.database.connection import reading
-from longshore.database.tables import copies
+from longshore.database.tables.catalogue import copies
 from longshore.domain.errors import ErrorKind, Side
 from longshore.domain.execution import TaskStatus
 from longshore.domain.outcome import Outcome

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select
 
 from longshore.database.connection import reading
-from longshore.database.tables import copies, nodes
+from longshore.database.tables.catalogue import copies, nodes
 from longshore.domain.errors import ErrorKind, RetryClass
 from longshore.domain.execution import IDLE, TaskStatus
 from longshore.domain.outcome import Outcome

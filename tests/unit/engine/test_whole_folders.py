@@ -13,7 +13,7 @@ from sqlalchemy import func, select, text
 
 from longshore.database.connection import reading, writing
 from longshore.database.node_rows import NodeState
-from longshore.database.tables import copies, nodes
+from longshore.database.tables.catalogue import copies, nodes
 from longshore.domain.record import Record
 from longshore.engine.recording import Recorder
 from longshore.pipeline import scan
