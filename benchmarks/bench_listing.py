@@ -31,16 +31,10 @@ import psutil
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.storage import StorageKind, StorageReference, folder_address
 from longshore.domain.task import ConflictResolution
-from longshore.pipeline.messages import (
-    Destination,
-    ExecutionPlan,
-    ScanReply,
-    Source,
-    WorkKind,
-    WorkOrder,
-    encode,
-    first_scan,
-)
+from longshore.pipeline.messages.orders import WorkOrder
+from longshore.pipeline.messages.plan import Destination, ExecutionPlan, Source, WorkKind
+from longshore.pipeline.messages.replies import ScanReply
+from longshore.pipeline.messages.work import encode, first_scan
 from longshore.pipeline.mover import Mover
 from longshore.storage.backends.object_store.s3 import open_client
 from longshore.storage.backends.object_store.storage import ObjectStorage, open_object_storage

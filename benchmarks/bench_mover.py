@@ -19,17 +19,10 @@ from longshore.bootstrap import open_storage
 from longshore.domain.checksum import ChecksumKind
 from longshore.domain.storage import StorageKind, StorageReference, folder_address
 from longshore.domain.task import ConflictResolution
-from longshore.pipeline.messages import (
-    CopyReply,
-    Destination,
-    ExecutionPlan,
-    ScanReply,
-    Source,
-    WorkKind,
-    WorkOrder,
-    encode,
-    first_scan,
-)
+from longshore.pipeline.messages.orders import WorkOrder
+from longshore.pipeline.messages.plan import Destination, ExecutionPlan, Source, WorkKind
+from longshore.pipeline.messages.replies import CopyReply, ScanReply
+from longshore.pipeline.messages.work import encode, first_scan
 from longshore.pipeline.mover import Mover
 
 FILES_PER_FOLDER = 500

@@ -14,18 +14,10 @@ from longshore.domain.checksum import ChecksumKind
 from longshore.domain.record import Record
 from longshore.domain.storage import StorageKind, StorageReference, folder_address
 from longshore.domain.task import ConflictResolution
-from longshore.pipeline.messages import (
-    CopyReply,
-    Destination,
-    ExecutionPlan,
-    Reply,
-    ScanReply,
-    Source,
-    WorkKind,
-    WorkOrder,
-    encode,
-    first_scan,
-)
+from longshore.pipeline.messages.orders import WorkOrder
+from longshore.pipeline.messages.plan import Destination, ExecutionPlan, Source, WorkKind
+from longshore.pipeline.messages.replies import CopyReply, Reply, ScanReply
+from longshore.pipeline.messages.work import encode, first_scan
 from longshore.pipeline.mover import Mover
 from longshore.storage.backends.posix import PosixStorage
 from longshore.storage.handler import StorageHandler

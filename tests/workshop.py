@@ -34,7 +34,7 @@ from longshore.domain.execution import TaskStatus
 from longshore.domain.storage import StorageAddress
 from longshore.engine.controller import Controller
 from longshore.engine.executors import Completion, DiedBefore, MoverDied
-from longshore.pipeline.messages import WorkOrder
+from longshore.pipeline.messages.orders import WorkOrder
 from longshore.pipeline.mover import Mover
 from longshore.storage.backends.posix import PosixStorage
 from longshore.storage.handler import StorageHandler

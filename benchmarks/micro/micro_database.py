@@ -20,7 +20,7 @@ from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
 from longshore.engine.folder_ids import FolderIds
 from longshore.engine.recording import Recorder
-from longshore.pipeline.messages import CopyReply
+from longshore.pipeline.messages.replies import CopyReply
 
 FILES = 1000
 PER_FOLDER = 100

@@ -33,7 +33,7 @@ from tests.pipelines import SOURCE, Bench
 
 from longshore.domain.entry import Entry
 from longshore.native import can_copy, loops
-from longshore.pipeline.messages import CopyMode
+from longshore.pipeline.messages.work import CopyMode
 from longshore.pipeline.packing import Packer
 from longshore.pipeline.planning import verdict
 from longshore.pipeline.scan import CHUNK_ENTRIES

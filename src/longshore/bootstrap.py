@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from longshore.database.connection import Database
     from longshore.domain.cloud import RemoteBucket
     from longshore.domain.storage import StorageAddress
-    from longshore.pipeline.messages import ExecutionPlan
+    from longshore.pipeline.messages.plan import ExecutionPlan
     from longshore.services.context import Context
     from longshore.storage.handler import StorageHandler
 

@@ -14,7 +14,8 @@ from sqlalchemy import select
 
 from longshore.database.connection import reading
 from longshore.database.tables.engine import work
-from longshore.pipeline.messages import CopyWork, PartWork, WorkKind
+from longshore.pipeline.messages.plan import WorkKind
+from longshore.pipeline.messages.work import CopyWork, PartWork
 from tests.exactness import check_exact
 from tests.plants import Plant
 from tests.servers import wait_until

@@ -16,7 +16,7 @@ import pytest
 from longshore.domain.execution import TaskStatus
 from longshore.engine.run import OWN
 from longshore.engine.task_ends import SUPPORTED_ACTIONS
-from longshore.pipeline.messages import WorkKind
+from longshore.pipeline.messages.plan import WorkKind
 from tests.exactness import check_records, outcomes, status_of
 from tests.places import Place, Site, Tree, files_of
 from tests.plants import Plant

@@ -24,7 +24,7 @@ from longshore.engine.facts import facts_of
 from longshore.engine.floor import Floor
 from longshore.engine.hooking import asked_to_start, with_start
 from longshore.engine.run import Run, Wish
-from longshore.pipeline.messages import encode
+from longshore.pipeline.messages.work import encode
 
 Job = Row[Any]
 

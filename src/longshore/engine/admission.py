@@ -21,7 +21,7 @@ from longshore.domain.task import (
 )
 from longshore.engine.ends import CannotStart, End
 from longshore.engine.task_ends import TaskEnds, find_ends
-from longshore.pipeline.messages import Callback, Destination, ExecutionPlan, Source
+from longshore.pipeline.messages.plan import Callback, Destination, ExecutionPlan, Source
 
 SUPPORTED_OPTIONS = frozenset(
     {

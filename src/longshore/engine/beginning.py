@@ -6,7 +6,8 @@ from longshore.database.journal import NewWork
 from longshore.domain.errors import Side
 from longshore.domain.task import WorkflowAction
 from longshore.engine import file_lists
-from longshore.pipeline.messages import ExecutionPlan, SpeedWork, WorkKind, encode, first_scan
+from longshore.pipeline.messages.plan import ExecutionPlan, WorkKind
+from longshore.pipeline.messages.work import SpeedWork, encode, first_scan
 from longshore.pipeline.speedtest import TEST_FILE_BYTES
 
 

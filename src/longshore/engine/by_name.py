@@ -17,7 +17,7 @@ from longshore.database import catalogue, files_in_hand, known_copies
 from longshore.domain import paths
 from longshore.engine.choosing import Choice, Choosing
 from longshore.engine.restoring import source_to
-from longshore.pipeline.messages import ChosenFile, Further, ScanFolder
+from longshore.pipeline.messages.work import ChosenFile, Further, ScanFolder
 
 
 @dataclass(frozen=True, slots=True)

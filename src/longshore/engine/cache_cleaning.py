@@ -25,15 +25,8 @@ from longshore.domain.storage import StorageReference
 from longshore.engine.floor import Floor
 from longshore.engine.folder_ids import FolderId
 from longshore.engine.run import Run, Wish
-from longshore.pipeline.messages import (
-    CopyGroup,
-    CopyWork,
-    ExecutionPlan,
-    PackedWork,
-    WorkKind,
-    encode,
-    was_to_read_back,
-)
+from longshore.pipeline.messages.plan import ExecutionPlan, WorkKind, was_to_read_back
+from longshore.pipeline.messages.work import CopyGroup, CopyWork, PackedWork, encode
 from longshore.pipeline.packing import pack_anew
 
 ERASE_BACKLOG = 8  # batches that wait before the next files are taken: what is decided late is true

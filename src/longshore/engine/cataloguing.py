@@ -16,7 +16,7 @@ from longshore.domain.entry import Entry
 from longshore.domain.outcome import PROCESSED
 from longshore.domain.record import Record
 from longshore.engine.folder_ids import Folder, FolderIds
-from longshore.pipeline.messages import ExecutionPlan
+from longshore.pipeline.messages.plan import ExecutionPlan
 
 Groups = dict[tuple[int, bytes], list[int]]
 """Indexes of records by the source and the folder of their files."""

@@ -25,7 +25,8 @@ from longshore.domain.copy_choice import (
     newest_content,
 )
 from longshore.domain.storage import StorageReference
-from longshore.pipeline.messages import ExecutionPlan, Further, OtherCopy
+from longshore.pipeline.messages.plan import ExecutionPlan
+from longshore.pipeline.messages.work import Further, OtherCopy
 
 COPIES_TRIED_MAXIMUM = 10  # of one content: they travel with the file, some 100 bytes each
 

@@ -15,7 +15,7 @@ from longshore.domain.outcome import WRITTEN, Outcome
 from longshore.domain.record import Record, kind_on_record
 from longshore.domain.storage import StorageKind, StorageReference
 from longshore.engine.cataloguing import Cataloguing, Groups
-from longshore.pipeline.messages import Destination, ExecutionPlan
+from longshore.pipeline.messages.plan import Destination, ExecutionPlan
 
 Held = tuple[int, bytes, Record]
 """A file's id, where its copy lies, and what is known of it."""

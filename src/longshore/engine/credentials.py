@@ -17,7 +17,8 @@ from longshore.domain.errors import LongshoreError
 from longshore.domain.storage import StorageKind, StorageReference
 from longshore.engine.floor import Floor
 from longshore.observability import logger
-from longshore.pipeline.messages import ExecutionPlan, StorageCredentials
+from longshore.pipeline.messages.orders import StorageCredentials
+from longshore.pipeline.messages.plan import ExecutionPlan
 
 CREDENTIALS_SECONDS = 5.0  # how old keys may be: decrypting them for each order would cost more
 

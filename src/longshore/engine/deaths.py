@@ -24,7 +24,8 @@ from longshore.engine.parts import Parts
 from longshore.engine.returned import AfterCommit, Settling, new_work
 from longshore.engine.run import Wish
 from longshore.pipeline import splitting
-from longshore.pipeline.messages import PackedWork, WorkKind
+from longshore.pipeline.messages.plan import WorkKind
+from longshore.pipeline.messages.work import PackedWork
 
 DEATHS_MAXIMUM = 3  # movers that may die on one item before it is split, or its file given up
 

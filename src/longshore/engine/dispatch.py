@@ -17,14 +17,9 @@ from longshore.engine.floor import Floor
 from longshore.engine.limits import LIMITED_KINDS, Limits, rates_of
 from longshore.engine.returned import Returned
 from longshore.engine.run import ITEMS_IN_MEMORY, May, Run
-from longshore.pipeline.messages import (
-    CopyReply,
-    FileReply,
-    Owed,
-    PartReply,
-    WorkKind,
-    WorkOrder,
-)
+from longshore.pipeline.messages.orders import WorkOrder
+from longshore.pipeline.messages.plan import WorkKind
+from longshore.pipeline.messages.replies import CopyReply, FileReply, Owed, PartReply
 from longshore.pipeline.packing import kind_of_batches
 
 FOREVER = 3600.0  # seconds; nothing is due before something else happens

@@ -13,7 +13,7 @@ from longshore.database.tables.storages import cloud_buckets, containers, nas_sh
 from longshore.database.tables.tasks import task_metadata
 from longshore.domain.manifest import escape
 from longshore.domain.storage import StorageKind, StorageReference
-from longshore.pipeline.messages import Destination, ExecutionPlan
+from longshore.pipeline.messages.plan import Destination, ExecutionPlan
 
 _TABLES = {
     StorageKind.CONTAINER: containers,

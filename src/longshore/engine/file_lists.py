@@ -25,7 +25,8 @@ from longshore.engine.by_name import ByName
 from longshore.engine.choosing import Choosing, is_inside
 from longshore.engine.floor import Floor
 from longshore.engine.run import Run, Wish
-from longshore.pipeline.messages import ExecutionPlan, ListWork, ScanFolder, WorkKind, encode
+from longshore.pipeline.messages.plan import ExecutionPlan, WorkKind
+from longshore.pipeline.messages.work import ListWork, ScanFolder, encode
 from longshore.pipeline.packing import pack_scan
 
 PAGE_RECORDS = 1000  # records turned into work in one transaction: a few milliseconds

@@ -15,7 +15,8 @@ from longshore.domain.entry import Entry
 from longshore.domain.storage import StorageReference
 from longshore.engine.cataloguing import Cataloguing
 from longshore.engine.folder_ids import Folder
-from longshore.pipeline.messages import ExecutionPlan, FoundFolder
+from longshore.pipeline.messages.plan import ExecutionPlan
+from longshore.pipeline.messages.work import FoundFolder
 
 
 @dataclass(frozen=True, slots=True)

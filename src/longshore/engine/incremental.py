@@ -21,13 +21,8 @@ from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
 from longshore.engine.folder_ids import FolderId
-from longshore.pipeline.messages import (
-    CopyGroup,
-    CopyWork,
-    ExecutionPlan,
-    PackedWork,
-    PlannedFile,
-)
+from longshore.pipeline.messages.plan import ExecutionPlan
+from longshore.pipeline.messages.work import CopyGroup, CopyWork, PackedWork, PlannedFile
 from longshore.pipeline.packing import pack_anew
 
 _decoder = msgspec.msgpack.Decoder(CopyWork)

@@ -22,7 +22,7 @@ from longshore.engine.hooking import tell_end
 from longshore.engine.occurrences import note_success
 from longshore.engine.run import Run, Wish
 from longshore.observability import logger
-from longshore.pipeline.messages import WorkKind, decode_plan, was_to_read_back
+from longshore.pipeline.messages.plan import WorkKind, decode_plan, was_to_read_back
 
 MIRROR_SECONDS = 0.5  # how often a running execution's progress is written to its task
 

@@ -16,7 +16,8 @@ from longshore.domain.storage import StorageReference
 from longshore.engine.bandwidth import Bandwidth, Limited, Shares
 from longshore.engine.floor import Floor
 from longshore.engine.run import Run
-from longshore.pipeline.messages import ExecutionPlan, Rates, StorageRate, WorkKind
+from longshore.pipeline.messages.orders import Rates, StorageRate
+from longshore.pipeline.messages.plan import ExecutionPlan, WorkKind
 
 LIMITS_SECONDS = 0.25  # how old what is known of the limits may be
 

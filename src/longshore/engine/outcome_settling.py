@@ -16,17 +16,17 @@ from longshore.engine import incremental
 from longshore.engine.releasing import releases
 from longshore.engine.returned import AfterCommit, Settling, new_work
 from longshore.observability import logger
-from longshore.pipeline.messages import (
+from longshore.pipeline.messages.plan import WorkKind
+from longshore.pipeline.messages.replies import (
     CleanReply,
     CopyReply,
     FileReply,
     FolderReply,
-    PackedWork,
     PruneReply,
     ReleaseReply,
     SpeedReply,
-    WorkKind,
 )
+from longshore.pipeline.messages.work import PackedWork
 
 _log = logger("controller")
 

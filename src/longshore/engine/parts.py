@@ -23,7 +23,9 @@ from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage
 from longshore.engine.floor import Floor
 from longshore.engine.returned import AfterCommit
 from longshore.engine.run import Run
-from longshore.pipeline.messages import CopyReply, PackedWork, PartReply, WorkKind
+from longshore.pipeline.messages.plan import WorkKind
+from longshore.pipeline.messages.replies import CopyReply, PartReply
+from longshore.pipeline.messages.work import PackedWork
 from longshore.pipeline.sharing import SharedFile
 
 

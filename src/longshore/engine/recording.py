@@ -25,14 +25,9 @@ from longshore.engine.cataloguing import Cataloguing, by_folder
 from longshore.engine.copy_recording import CopyRecording
 from longshore.engine.folder_ids import FolderIds
 from longshore.engine.folder_recording import FolderRecording
-from longshore.pipeline.messages import (
-    ExecutionPlan,
-    FoundFolder,
-    Listed,
-    ReleaseGroup,
-    UnsoundCopy,
-    WholeFolder,
-)
+from longshore.pipeline.messages.plan import ExecutionPlan
+from longshore.pipeline.messages.replies import Listed, UnsoundCopy, WholeFolder
+from longshore.pipeline.messages.work import FoundFolder, ReleaseGroup
 
 _STATES = {
     Outcome.ERASED: NodeState.DELETED,

@@ -17,7 +17,8 @@ from longshore.domain.storage import StorageReference
 from longshore.domain.task import WorkflowAction
 from longshore.engine.returned import new_work
 from longshore.pipeline import release
-from longshore.pipeline.messages import ExecutionPlan, ReleaseGroup, WorkKind
+from longshore.pipeline.messages.plan import ExecutionPlan, WorkKind
+from longshore.pipeline.messages.work import ReleaseGroup
 
 HOLDING = WRITTEN | {Outcome.IDENTICAL}
 """Outcomes after which the destination holds the content of the source."""

@@ -17,13 +17,8 @@ from longshore.database import catalogue, known_copies
 from longshore.database.catalogue import FolderNode
 from longshore.domain import paths
 from longshore.domain.task import WorkflowAction
-from longshore.pipeline.messages import (
-    CopyWork,
-    ExecutionPlan,
-    FoundFolder,
-    PackedWork,
-    encode,
-)
+from longshore.pipeline.messages.plan import ExecutionPlan
+from longshore.pipeline.messages.work import CopyWork, FoundFolder, PackedWork, encode
 
 _decoder = msgspec.msgpack.Decoder(CopyWork)
 

@@ -26,14 +26,9 @@ from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
 from longshore.engine.choosing import Choosing, Found, Part
 from longshore.engine.restoring import Origin, source_to
-from longshore.pipeline.messages import (
-    CopyGroup,
-    CopyWork,
-    ExecutionPlan,
-    PackedWork,
-    PlannedFile,
-    ScanReply,
-)
+from longshore.pipeline.messages.plan import ExecutionPlan
+from longshore.pipeline.messages.replies import ScanReply
+from longshore.pipeline.messages.work import CopyGroup, CopyWork, PackedWork, PlannedFile
 from longshore.pipeline.packing import pack_anew
 
 _decoder = msgspec.msgpack.Decoder(CopyWork)

@@ -21,7 +21,8 @@ from longshore.engine.floor import Floor
 from longshore.engine.folder_ids import FolderId
 from longshore.engine.recording import Recorder
 from longshore.engine.run import Run
-from longshore.pipeline.messages import PackedWork, WorkKind
+from longshore.pipeline.messages.plan import WorkKind
+from longshore.pipeline.messages.work import PackedWork
 
 AfterCommit = Callable[[], None]
 

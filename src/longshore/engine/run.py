@@ -15,7 +15,8 @@ from random import Random
 from longshore.database.journal import WorkItem, WorkState
 from longshore.domain.execution import Event, TaskStatus
 from longshore.domain.task import ProcessingOrder, WorkflowAction
-from longshore.pipeline.messages import ExecutionPlan, Lost, WorkKind
+from longshore.pipeline.messages.plan import ExecutionPlan, WorkKind
+from longshore.pipeline.messages.replies import Lost
 
 BACKLOG_PER_MOVER = 3  # batches for each mover before more is scanned: at work, behind it, ready
 QUICK_SECONDS = 0.5  # an order that took no longer; to wait for a second one delays nobody much

@@ -25,14 +25,9 @@ from longshore.engine.releasing import releases
 from longshore.engine.returned import AfterCommit, Settling, new_work
 from longshore.engine.whole_folders import record_unchanged
 from longshore.pipeline import links
-from longshore.pipeline.messages import (
-    LookReply,
-    LookWork,
-    PackedWork,
-    ScanReply,
-    WorkKind,
-    encode,
-)
+from longshore.pipeline.messages.plan import WorkKind
+from longshore.pipeline.messages.replies import LookReply, ScanReply
+from longshore.pipeline.messages.work import LookWork, PackedWork, encode
 from longshore.pipeline.packing import kind_of_batches, pack_folders, unpack_folders
 
 EMPTYING = frozenset({WorkflowAction.MOVE, WorkflowAction.ERASE})

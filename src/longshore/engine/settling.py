@@ -22,7 +22,7 @@ from longshore.engine.parts import Parts
 from longshore.engine.returned import AfterCommit, Returned, Settling
 from longshore.engine.run import Run, Wish
 from longshore.observability import logger
-from longshore.pipeline.messages import (
+from longshore.pipeline.messages.replies import (
     CopyReply,
     FileReply,
     FolderReply,

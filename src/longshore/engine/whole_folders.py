@@ -19,7 +19,8 @@ from longshore.database import folder_digests, record_blocks
 from longshore.database.folder_digests import Claim
 from longshore.database.journal import Counters
 from longshore.domain.record import Record, UnchangedFolder, expand
-from longshore.pipeline.messages import ExecutionPlan, WholeFolder
+from longshore.pipeline.messages.plan import ExecutionPlan
+from longshore.pipeline.messages.replies import WholeFolder
 
 if TYPE_CHECKING:
     from longshore.engine.recording import Recorder

@@ -30,16 +30,14 @@ from longshore.domain.storage import Capabilities
 from longshore.pipeline import content, copying, falling_back, passes
 from longshore.pipeline.content import check_unchanged
 from longshore.pipeline.finishing import Finisher
-from longshore.pipeline.messages import (
+from longshore.pipeline.messages.replies import CopyReply, Lost, Shared
+from longshore.pipeline.messages.work import (
     CopyGroup,
     CopyMode,
-    CopyReply,
     CopyWork,
-    Lost,
     PackedWork,
     PlannedFile,
     Segments,
-    Shared,
     encode,
 )
 from longshore.pipeline.passes import Found

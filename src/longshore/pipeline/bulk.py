@@ -16,7 +16,7 @@ from longshore.domain.record import Record
 from longshore.domain.segments import SEGMENT_BYTES
 from longshore.pipeline.content import Written
 from longshore.pipeline.keeping import metadata_of, note_lost
-from longshore.pipeline.messages import CopyGroup, CopyMode, PlannedFile
+from longshore.pipeline.messages.work import CopyGroup, CopyMode, PlannedFile
 from longshore.pipeline.published import OUTCOMES
 from longshore.pipeline.toolbox import Toolbox
 from longshore.pipeline.transfer import Again, Finished, Staged

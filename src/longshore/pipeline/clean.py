@@ -7,14 +7,8 @@ import msgspec
 from longshore.domain.errors import Side, Stage, StorageError, StorageUnavailable
 from longshore.pipeline import big
 from longshore.pipeline.links import link_name
-from longshore.pipeline.messages import (
-    CleanReply,
-    CopyGroup,
-    CopyWork,
-    Lost,
-    PlannedFile,
-    Segments,
-)
+from longshore.pipeline.messages.replies import CleanReply, Lost
+from longshore.pipeline.messages.work import CopyGroup, CopyWork, PlannedFile, Segments
 from longshore.pipeline.toolbox import Toolbox, failure_of
 from longshore.storage.handler import Folder
 

@@ -19,7 +19,9 @@ from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
 from longshore.domain.task import ProcessingOrder, WorkflowAction
-from longshore.pipeline.messages import CopyGroup, ExecutionPlan, ScanFolder, WholeFolder
+from longshore.pipeline.messages.plan import ExecutionPlan
+from longshore.pipeline.messages.replies import WholeFolder
+from longshore.pipeline.messages.work import CopyGroup, ScanFolder
 from longshore.pipeline.planning import Standing, identical
 from longshore.pipeline.toolbox import Toolbox
 from longshore.storage.bulk import Compared, FolderComparer

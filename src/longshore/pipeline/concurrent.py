@@ -20,7 +20,7 @@ from longshore.domain.errors import Side, Stage, StorageError, StorageUnavailabl
 from longshore.domain.outcome import Outcome
 from longshore.pipeline import transfer
 from longshore.pipeline.crew import WAITING_PER_THREAD, operations_of
-from longshore.pipeline.messages import CopyGroup, PlannedFile
+from longshore.pipeline.messages.work import CopyGroup, PlannedFile
 from longshore.pipeline.publish import publish_or_again
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
 from longshore.pipeline.transfer import Again, Finished, Staged

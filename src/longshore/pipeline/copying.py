@@ -32,14 +32,8 @@ from longshore.pipeline import big, falling_back, transfer
 from longshore.pipeline.bulk import BulkStage, CopiedStage, open_bulk
 from longshore.pipeline.comparing import copied_whole
 from longshore.pipeline.concurrent import Published, Result, Together, operations_at_once
-from longshore.pipeline.messages import (
-    CopyGroup,
-    CopyReply,
-    CopyWork,
-    Lost,
-    PackedWork,
-    PlannedFile,
-)
+from longshore.pipeline.messages.replies import CopyReply, Lost
+from longshore.pipeline.messages.work import CopyGroup, CopyWork, PackedWork, PlannedFile
 from longshore.pipeline.packing import pack_groups
 from longshore.pipeline.publish import publish_or_again
 from longshore.pipeline.small import into_store, out_of_store

@@ -13,7 +13,8 @@ import msgspec
 from longshore.domain import paths
 from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import UNSOUND, FileFailure, Side, Stage, show
-from longshore.pipeline.messages import (
+from longshore.pipeline.messages.replies import UnsoundCopy
+from longshore.pipeline.messages.work import (
     ChosenFile,
     CopyGroup,
     Further,
@@ -21,7 +22,6 @@ from longshore.pipeline.messages import (
     PackedWork,
     PlannedFile,
     ScanFolder,
-    UnsoundCopy,
 )
 from longshore.pipeline.packing import pack_anew
 from longshore.pipeline.toolbox import Toolbox

@@ -18,7 +18,7 @@ from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage
 from longshore.domain.outcome import Outcome
 from longshore.hooks import FileRequest, HookFailed
 from longshore.pipeline.findings import Findings
-from longshore.pipeline.messages import CopyMode, ScanFolder
+from longshore.pipeline.messages.work import CopyMode, ScanFolder
 from longshore.pipeline.planning import Verdict, target_name
 from longshore.pipeline.toolbox import Toolbox
 

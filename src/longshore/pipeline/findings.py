@@ -21,15 +21,8 @@ from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record, UnchangedFolder
 from longshore.domain.task import WorkflowAction
 from longshore.pipeline import falling_back, links
-from longshore.pipeline.messages import (
-    CopyMode,
-    FoundFolder,
-    Listed,
-    Lost,
-    PackedWork,
-    ScanFolder,
-    ScanReply,
-)
+from longshore.pipeline.messages.replies import Listed, Lost, ScanReply
+from longshore.pipeline.messages.work import CopyMode, FoundFolder, PackedWork, ScanFolder
 from longshore.pipeline.packing import Packer, pack_folders
 from longshore.pipeline.planning import Verdict, target_name
 from longshore.pipeline.toolbox import Toolbox

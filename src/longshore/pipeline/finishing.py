@@ -12,7 +12,7 @@ from longshore.pipeline import content, links, passes
 from longshore.pipeline.content import Written
 from longshore.pipeline.hashing import Hasher
 from longshore.pipeline.keeping import keep, original, without_link
-from longshore.pipeline.messages import CopyMode, Segments
+from longshore.pipeline.messages.work import CopyMode, Segments
 from longshore.pipeline.passes import Found
 from longshore.pipeline.publish import publish
 from longshore.pipeline.recognising import Link

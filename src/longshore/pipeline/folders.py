@@ -13,16 +13,8 @@ from longshore.domain.record import Record
 from longshore.pipeline import copying
 from longshore.pipeline.copying import lost_storage
 from longshore.pipeline.keeping import keep, original
-from longshore.pipeline.messages import (
-    FolderReply,
-    FoldersWork,
-    FoundFolder,
-    LookReply,
-    LookWork,
-    Lost,
-    PackedWork,
-    encode,
-)
+from longshore.pipeline.messages.replies import FolderReply, LookReply, Lost
+from longshore.pipeline.messages.work import FoldersWork, FoundFolder, LookWork, PackedWork, encode
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
 from longshore.storage.handler import Metadata
 

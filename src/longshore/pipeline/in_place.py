@@ -24,14 +24,8 @@ from longshore.domain.task import WorkflowAction
 from longshore.pipeline import crew
 from longshore.pipeline.copying import lost_storage
 from longshore.pipeline.hashing import Hasher
-from longshore.pipeline.messages import (
-    CopyGroup,
-    CopyWork,
-    FileReply,
-    Lost,
-    PackedWork,
-    PlannedFile,
-)
+from longshore.pipeline.messages.replies import FileReply, Lost
+from longshore.pipeline.messages.work import CopyGroup, CopyWork, PackedWork, PlannedFile
 from longshore.pipeline.packing import pack_groups
 from longshore.pipeline.passes import PASSES_KEPT
 from longshore.pipeline.release import is_same

@@ -24,7 +24,8 @@ from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import ErrorKind, Side, Stage, StorageError, StorageUnavailable
 from longshore.pipeline.content import Where, Written, write_file
 from longshore.pipeline.keeping import keep, without_link
-from longshore.pipeline.messages import CleanReply, LinksWork, Lost, PackedWork, PlannedFile, encode
+from longshore.pipeline.messages.replies import CleanReply, Lost
+from longshore.pipeline.messages.work import LinksWork, PackedWork, PlannedFile, encode
 from longshore.pipeline.published import hash_file, look
 from longshore.pipeline.toolbox import Toolbox, failure_of
 from longshore.storage.handler import (

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from longshore.domain.entry import Entry
-from longshore.pipeline.messages import ScanFolder
+from longshore.pipeline.messages.work import ScanFolder
 from longshore.pipeline.planning import Standing
 from longshore.storage.bulk import FolderComparer
 from longshore.storage.handler import Folder

@@ -32,15 +32,9 @@ from longshore.pipeline import (
     speedtest,
 )
 from longshore.pipeline.listing import KeptListings
-from longshore.pipeline.messages import (
-    ExecutionPlan,
-    Reply,
-    Source,
-    StorageCredentials,
-    WorkKind,
-    WorkOrder,
-    decode_plan,
-)
+from longshore.pipeline.messages.orders import StorageCredentials, WorkOrder
+from longshore.pipeline.messages.plan import ExecutionPlan, Source, WorkKind, decode_plan
+from longshore.pipeline.messages.replies import Reply
 from longshore.pipeline.throttle import Throttle
 from longshore.pipeline.toolbox import BUFFER_BYTES, Dispatch, Toolbox
 from longshore.storage.handler import StorageHandler

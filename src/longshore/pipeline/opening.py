@@ -14,7 +14,7 @@ from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError, StorageUnavailable
 from longshore.pipeline.comparing import MOVABLE, listed, open_comparer
 from longshore.pipeline.listing import Listing
-from longshore.pipeline.messages import ScanFolder
+from longshore.pipeline.messages.work import ScanFolder
 from longshore.pipeline.planning import Standing, name_of_only
 from longshore.pipeline.toolbox import Toolbox
 from longshore.storage.handler import Folder

@@ -12,19 +12,18 @@ import msgspec
 from longshore.domain import paths
 from longshore.domain.entry import Entry
 from longshore.domain.task import ProcessingOrder, WorkflowAction
-from longshore.pipeline.messages import (
+from longshore.pipeline.messages.plan import ExecutionPlan, WorkKind
+from longshore.pipeline.messages.work import (
     ChosenFile,
     CopyGroup,
     CopyMode,
     CopyWork,
-    ExecutionPlan,
     FoldersWork,
     FoundFolder,
     PackedWork,
     PlannedFile,
     ScanFolder,
     ScanWork,
-    WorkKind,
     encode,
 )
 

@@ -18,7 +18,8 @@ from longshore.domain.errors import (
     StorageUnavailable,
 )
 from longshore.pipeline import content, copying, passes
-from longshore.pipeline.messages import Lost, PackedWork, PartReply, PartWork, Segments, encode
+from longshore.pipeline.messages.replies import Lost, PartReply
+from longshore.pipeline.messages.work import PackedWork, PartWork, Segments, encode
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again
 from longshore.pipeline.writing import Writer, carries, changed, is_same_file, take_pass
 from longshore.storage.handler import Folder, SourceFile

@@ -9,7 +9,8 @@ from longshore.domain.entry import Entry, EntryKind
 from longshore.domain.errors import ErrorKind, StorageError, StorageUnavailable
 from longshore.domain.outcome import Outcome
 from longshore.domain.task import ConflictResolution, WorkflowAction
-from longshore.pipeline.messages import CopyMode, ExecutionPlan, ScanFolder
+from longshore.pipeline.messages.plan import ExecutionPlan
+from longshore.pipeline.messages.work import CopyMode, ScanFolder
 from longshore.storage.handler import Folder, StorageHandler
 
 Verdict = CopyMode | Outcome

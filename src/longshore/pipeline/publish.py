@@ -15,7 +15,7 @@ from longshore.domain.errors import (
     StorageUnavailable,
 )
 from longshore.domain.outcome import Outcome
-from longshore.pipeline.messages import CopyMode
+from longshore.pipeline.messages.work import CopyMode
 from longshore.pipeline.planning import by_rule, identical, replaces
 from longshore.pipeline.published import OUTCOMES, final_names, hash_file, look, told_md5
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again

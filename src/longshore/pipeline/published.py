@@ -12,7 +12,7 @@ from longshore.domain.errors import ErrorKind, RetryClass, StorageError
 from longshore.domain.outcome import Outcome
 from longshore.domain.task import ConflictResolution, WorkflowAction
 from longshore.pipeline.hashing import Digest, Hasher
-from longshore.pipeline.messages import CopyMode, PlannedFile
+from longshore.pipeline.messages.work import CopyMode, PlannedFile
 from longshore.pipeline.planning import Verdict, identical, verdict
 from longshore.pipeline.toolbox import Toolbox
 from longshore.storage.handler import Folder, SourceFile

@@ -14,7 +14,7 @@ from longshore.domain.segments import Layout
 from longshore.domain.task import ConflictResolution
 from longshore.pipeline import links, passes
 from longshore.pipeline.hashing import Hasher
-from longshore.pipeline.messages import CopyMode, Segments
+from longshore.pipeline.messages.work import CopyMode, Segments
 from longshore.pipeline.passes import Expected, Found, Read
 from longshore.pipeline.planning import by_rule, identical
 from longshore.pipeline.published import OUTCOMES, final_names, look, look_first

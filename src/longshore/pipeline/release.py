@@ -15,14 +15,12 @@ from longshore.domain.errors import ErrorKind, StorageError, StorageUnavailable,
 from longshore.domain.storage import Capabilities
 from longshore.pipeline import crew
 from longshore.pipeline.copying import lost_storage
-from longshore.pipeline.messages import (
+from longshore.pipeline.messages.replies import Lost, PruneReply, ReleaseReply
+from longshore.pipeline.messages.work import (
     FoldersWork,
     FoundFolder,
-    Lost,
     PackedWork,
-    PruneReply,
     ReleaseGroup,
-    ReleaseReply,
     ReleaseWork,
     encode,
 )

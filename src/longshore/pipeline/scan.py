@@ -36,14 +36,8 @@ from longshore.pipeline.copying import ATTEMPTS_MAXIMUM, lost_storage, pause_sec
 from longshore.pipeline.filtering import decide, dispatch, is_accepted
 from longshore.pipeline.findings import Findings
 from longshore.pipeline.listing import Listing
-from longshore.pipeline.messages import (
-    CopyMode,
-    FoundFolder,
-    Lost,
-    ScanFolder,
-    ScanReply,
-    ScanWork,
-)
+from longshore.pipeline.messages.replies import Lost, ScanReply
+from longshore.pipeline.messages.work import CopyMode, FoundFolder, ScanFolder, ScanWork
 from longshore.pipeline.opening import open_listing
 from longshore.pipeline.packing import pack_scan
 from longshore.pipeline.planning import Verdict, target_name, verdict, verdict_in_place

@@ -21,14 +21,8 @@ import msgspec
 from longshore.domain.errors import FileFailure
 from longshore.domain.segments import Layout
 from longshore.pipeline import copying, parts
-from longshore.pipeline.messages import (
-    CopyWork,
-    ExecutionPlan,
-    PackedWork,
-    PartWork,
-    Segments,
-    encode,
-)
+from longshore.pipeline.messages.plan import ExecutionPlan
+from longshore.pipeline.messages.work import CopyWork, PackedWork, PartWork, Segments, encode
 from longshore.pipeline.writing import written_without_gap
 
 _decoder = msgspec.msgpack.Decoder(CopyWork)

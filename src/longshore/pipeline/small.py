@@ -19,7 +19,7 @@ from longshore.domain.errors import StorageError, StorageUnavailable
 from longshore.pipeline import crew
 from longshore.pipeline.bulk import BulkStage, WrittenStage, is_usual, takes_many
 from longshore.pipeline.keeping import metadata_to_keep
-from longshore.pipeline.messages import CopyGroup, CopyMode, PlannedFile
+from longshore.pipeline.messages.work import CopyGroup, CopyMode, PlannedFile
 from longshore.pipeline.planning import replaces
 from longshore.pipeline.published import OUTCOMES
 from longshore.pipeline.toolbox import Toolbox

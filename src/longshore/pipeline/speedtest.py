@@ -14,7 +14,8 @@ from longshore.domain.errors import (
     StorageError,
     StorageUnavailable,
 )
-from longshore.pipeline.messages import Lost, SpeedReply, SpeedWork
+from longshore.pipeline.messages.replies import Lost, SpeedReply
+from longshore.pipeline.messages.work import SpeedWork
 from longshore.pipeline.toolbox import Toolbox, failure_of
 from longshore.storage.handler import (
     TEMPORARY_PREFIX,

@@ -7,7 +7,7 @@ import msgspec
 from longshore.domain.errors import FileFailure
 from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
-from longshore.pipeline.messages import CopyGroup, CopyWork, PackedWork
+from longshore.pipeline.messages.work import CopyGroup, CopyWork, PackedWork
 from longshore.pipeline.packing import pack_groups
 
 _decoder = msgspec.msgpack.Decoder(CopyWork)

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from longshore.domain.storage import StorageReference
-from longshore.pipeline.messages import Owed, Rates, StorageBytes
+from longshore.pipeline.messages.orders import Rates
+from longshore.pipeline.messages.replies import Owed, StorageBytes
 from longshore.storage.handler import StorageHandler
 from longshore.storage.wrappers.throttled import Bandwidth, ThrottledStorage
 

@@ -16,7 +16,9 @@ from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
 from longshore.hooks import FileRequest
 from longshore.pipeline.listing import KeptListings
-from longshore.pipeline.messages import CopyGroup, ExecutionPlan, PlannedFile, UnsoundCopy
+from longshore.pipeline.messages.plan import ExecutionPlan
+from longshore.pipeline.messages.replies import UnsoundCopy
+from longshore.pipeline.messages.work import CopyGroup, PlannedFile
 from longshore.storage.handler import TEMPORARY_PREFIX, StorageHandler
 
 BUFFER_BYTES = 512 * 1024

@@ -21,7 +21,7 @@ from longshore.pipeline import links
 from longshore.pipeline.content import Where, Written, write_file
 from longshore.pipeline.hashing import Hasher
 from longshore.pipeline.keeping import keep, original, without_link
-from longshore.pipeline.messages import CopyGroup, CopyMode, PlannedFile
+from longshore.pipeline.messages.work import CopyGroup, CopyMode, PlannedFile
 from longshore.pipeline.planning import by_rule, replaces
 from longshore.pipeline.published import Published, find_published, look_first, same_content
 from longshore.pipeline.toolbox import Toolbox, failure_of, may_try_again

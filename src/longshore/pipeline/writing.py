@@ -17,7 +17,7 @@ from longshore.domain.storage import Capabilities
 from longshore.pipeline import content, passes
 from longshore.pipeline.content import Where
 from longshore.pipeline.keeping import metadata_to_keep, original
-from longshore.pipeline.messages import CopyGroup, PlannedFile, Segments
+from longshore.pipeline.messages.work import CopyGroup, PlannedFile, Segments
 from longshore.pipeline.passes import Pass
 from longshore.pipeline.planning import replaces
 from longshore.pipeline.toolbox import Toolbox

@@ -13,7 +13,7 @@ from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
 from longshore.domain.storage import StorageKind, StorageReference, folder_address
 from longshore.engine.releasing import FOLDERS_AT_ONCE, held_everywhere
-from longshore.pipeline.messages import Destination, ExecutionPlan
+from longshore.pipeline.messages.plan import Destination, ExecutionPlan
 from tests.pipelines import Bench
 from tests.records import record
 

@@ -16,7 +16,7 @@ from longshore.database.tables.engine import work
 from longshore.domain.execution import IDLE, TaskStatus
 from longshore.domain.outcome import Outcome
 from longshore.engine.deaths import DEATHS_MAXIMUM
-from longshore.pipeline.messages import WorkKind
+from longshore.pipeline.messages.plan import WorkKind
 from tests.exactness import (
     check_exact,
     check_records,

@@ -15,7 +15,7 @@ from longshore.database.node_rows import NodeState
 from longshore.database.tables.catalogue import nodes
 from longshore.domain.execution import IDLE, TaskStatus
 from longshore.engine import controller
-from longshore.pipeline.messages import WorkKind
+from longshore.pipeline.messages.plan import WorkKind
 from tests.exactness import check_exact, check_records, last_execution, status_of, work_left
 from tests.records import files_on_record, path_of
 from tests.story import Task, add_copy_task, add_share_pool

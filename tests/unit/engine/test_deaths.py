@@ -12,7 +12,7 @@ import pytest
 from longshore.domain.execution import IDLE, TaskStatus
 from longshore.domain.outcome import Outcome
 from longshore.engine.deaths import DEATHS_MAXIMUM
-from longshore.pipeline.messages import WorkKind
+from longshore.pipeline.messages.plan import WorkKind
 from tests.exactness import check_records, last_execution, outcomes, status_of, work_left
 from tests.records import failed_on_record
 from tests.story import Task, add_copy_task, add_share_pool

@@ -44,14 +44,9 @@ from longshore.engine.floor import Floor
 from longshore.engine.run import QUICK_SECONDS, Run, Wish
 from longshore.engine.settling import settle
 from longshore.engine.waiting import LOOK_SECONDS, Waiting
-from longshore.pipeline.messages import (
-    Destination,
-    ExecutionPlan,
-    Source,
-    WorkKind,
-    WorkOrder,
-    encode,
-)
+from longshore.pipeline.messages.orders import WorkOrder
+from longshore.pipeline.messages.plan import Destination, ExecutionPlan, Source, WorkKind
+from longshore.pipeline.messages.work import encode
 from longshore.pipeline.mover import Mover
 from longshore.pipeline.scan import FOUND_FILES_MAXIMUM
 from longshore.storage.backends.posix import PosixStorage

@@ -16,7 +16,10 @@ from longshore import faults
 from longshore.bootstrap import process_command
 from longshore.engine.executors import DiedBefore, MoverDied
 from longshore.engine.executors.local import LocalExecutor
-from longshore.pipeline.messages import ScanReply, WorkKind, WorkOrder, encode, first_scan
+from longshore.pipeline.messages.orders import WorkOrder
+from longshore.pipeline.messages.plan import WorkKind
+from longshore.pipeline.messages.replies import ScanReply
+from longshore.pipeline.messages.work import encode, first_scan
 from tests.pipelines import Bench
 from tests.servers import wait_until
 from tests.trees import grow

@@ -16,7 +16,8 @@ from longshore.database.tables.tasks import task_executions
 from longshore.domain.execution import IDLE, TaskStatus
 from longshore.domain.outcome import Outcome
 from longshore.domain.storage import StorageAddress
-from longshore.pipeline.messages import decode_plan, encode
+from longshore.pipeline.messages.plan import decode_plan
+from longshore.pipeline.messages.work import encode
 from longshore.storage.handler import StorageHandler
 from longshore.storage.wrappers.faults import Corrupt, Deed, Fault, FaultPlan
 from longshore.storage.wrappers.faulty import FaultyStorage

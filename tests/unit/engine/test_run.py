@@ -19,7 +19,8 @@ from longshore.engine.run import (
     Run,
     Wish,
 )
-from longshore.pipeline.messages import Lost, WorkKind
+from longshore.pipeline.messages.plan import WorkKind
+from longshore.pipeline.messages.replies import Lost
 from tests.pipelines import Bench
 
 LOST = Lost(

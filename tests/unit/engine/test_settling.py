@@ -13,7 +13,7 @@ from longshore.engine.executors import Completion
 from longshore.engine.floor import Floor
 from longshore.engine.returned import Returned
 from longshore.engine.settling import settle
-from longshore.pipeline.messages import SpeedReply
+from longshore.pipeline.messages.replies import SpeedReply
 from tests.story import Task, created
 from tests.unit.engine.archiving import Archiving
 from tests.workshop import Workshop

@@ -19,21 +19,10 @@ from longshore.domain.storage import (
     folder_address,
 )
 from longshore.domain.task import ConflictResolution
-from longshore.pipeline.messages import (
-    CleanReply,
-    CopyReply,
-    Destination,
-    ExecutionPlan,
-    FolderReply,
-    FoundFolder,
-    PackedWork,
-    ScanReply,
-    Source,
-    WorkKind,
-    WorkOrder,
-    encode,
-    first_scan,
-)
+from longshore.pipeline.messages.orders import WorkOrder
+from longshore.pipeline.messages.plan import Destination, ExecutionPlan, Source, WorkKind
+from longshore.pipeline.messages.replies import CleanReply, CopyReply, FolderReply, ScanReply
+from longshore.pipeline.messages.work import FoundFolder, PackedWork, encode, first_scan
 from longshore.pipeline.mover import Mover
 from longshore.storage.backends.posix import PosixStorage
 from longshore.storage.handler import (

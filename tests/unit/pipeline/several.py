@@ -12,16 +12,10 @@ from dataclasses import dataclass, field
 from random import Random
 
 from longshore.domain.record import Record
-from longshore.pipeline.messages import (
-    CopyReply,
-    ExecutionPlan,
-    PartReply,
-    ScanReply,
-    WorkKind,
-    WorkOrder,
-    encode,
-    first_scan,
-)
+from longshore.pipeline.messages.orders import WorkOrder
+from longshore.pipeline.messages.plan import ExecutionPlan, WorkKind
+from longshore.pipeline.messages.replies import CopyReply, PartReply, ScanReply
+from longshore.pipeline.messages.work import encode, first_scan
 from longshore.pipeline.mover import Mover
 from longshore.pipeline.sharing import SharedFile
 from tests.unit.pipeline.driving import Driver, Wrap, as_it_is

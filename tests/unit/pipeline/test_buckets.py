@@ -15,7 +15,7 @@ from longshore.domain.checksum import ChecksumKind
 from longshore.domain.errors import ErrorKind, RetryClass, StorageError
 from longshore.domain.outcome import Outcome
 from longshore.domain.task import ConflictResolution, WorkflowAction
-from longshore.pipeline.messages import ExecutionPlan
+from longshore.pipeline.messages.plan import ExecutionPlan
 from longshore.storage.backends.object_store import store
 from longshore.storage.backends.object_store.client import Abilities, ObjectStat
 from longshore.storage.backends.object_store.copying import COPIED_BYTES_MINIMUM

@@ -17,16 +17,10 @@ from longshore.domain.errors import ErrorKind
 from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
 from longshore.domain.task import WorkflowAction
-from longshore.pipeline.messages import (
-    ExecutionPlan,
-    FileReply,
-    PackedWork,
-    ScanReply,
-    WorkKind,
-    WorkOrder,
-    encode,
-    first_scan,
-)
+from longshore.pipeline.messages.orders import WorkOrder
+from longshore.pipeline.messages.plan import ExecutionPlan, WorkKind
+from longshore.pipeline.messages.replies import FileReply, ScanReply
+from longshore.pipeline.messages.work import PackedWork, encode, first_scan
 from tests.pipelines import Bench
 
 BUFFER = 1000

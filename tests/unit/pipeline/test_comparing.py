@@ -19,17 +19,10 @@ from longshore.domain.task import WorkflowAction
 from longshore.hooks import FileRequest
 from longshore.pipeline import scan
 from longshore.pipeline.comparing import may_pass_over
-from longshore.pipeline.messages import (
-    Callback,
-    Destination,
-    ExecutionPlan,
-    ScanFolder,
-    ScanReply,
-    WorkKind,
-    WorkOrder,
-    encode,
-    first_scan,
-)
+from longshore.pipeline.messages.orders import WorkOrder
+from longshore.pipeline.messages.plan import Callback, Destination, ExecutionPlan, WorkKind
+from longshore.pipeline.messages.replies import ScanReply
+from longshore.pipeline.messages.work import ScanFolder, encode, first_scan
 from longshore.pipeline.mover import Mover
 from longshore.pipeline.packing import unpack_folders
 from longshore.storage.backends.posix import PosixStorage

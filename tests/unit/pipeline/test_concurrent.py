@@ -12,7 +12,7 @@ import pytest
 from longshore.domain.errors import ErrorKind, RetryClass
 from longshore.domain.outcome import Outcome
 from longshore.pipeline import concurrent, crew
-from longshore.pipeline.messages import CopyWork
+from longshore.pipeline.messages.work import CopyWork
 from longshore.storage.backends.posix import PosixStorage
 from longshore.storage.wrappers.faults import Call, Deed, Effect, Fault, Refuse
 from tests.pipelines import Bench

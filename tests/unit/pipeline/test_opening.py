@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from longshore.pipeline.messages import ScanFolder, ScanWork, encode
+from longshore.pipeline.messages.work import ScanFolder, ScanWork, encode
 from tests.pipelines import Bench
 
 GONE = encode(ScanWork([ScanFolder(0, b"d", b"d", only=b"gone")]))

@@ -12,7 +12,8 @@ from longshore.domain.errors import ErrorKind, FileFailure, Side, Stage
 from longshore.domain.outcome import Outcome
 from longshore.domain.task import ProcessingOrder
 from longshore.pipeline import splitting
-from longshore.pipeline.messages import CopyMode, CopyWork, ExecutionPlan, PackedWork, ScanFolder
+from longshore.pipeline.messages.plan import ExecutionPlan
+from longshore.pipeline.messages.work import CopyMode, CopyWork, PackedWork, ScanFolder
 from longshore.pipeline.packing import (
     SCAN_FOLDERS_PER_WORK,
     SCAN_ITEMS_WANTED,

@@ -19,7 +19,7 @@ from longshore.domain.errors import ErrorKind, Side, Stage
 from longshore.domain.outcome import Outcome
 from longshore.domain.task import ConflictResolution
 from longshore.pipeline.copying import ATTEMPTS_MAXIMUM
-from longshore.pipeline.messages import ExecutionPlan
+from longshore.pipeline.messages.plan import ExecutionPlan
 from longshore.storage.handler import Folder, Intent, SourceFile, StagedFile, StorageHandler
 from longshore.storage.wrappers.faults import Deed, faults_from_json
 from longshore.storage.wrappers.forwarding import (

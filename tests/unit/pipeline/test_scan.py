@@ -12,7 +12,8 @@ import pytest
 from longshore.domain.errors import ErrorKind, RetryClass, Side, Stage
 from longshore.domain.outcome import Outcome
 from longshore.pipeline import scan
-from longshore.pipeline.messages import CopyWork, FoldersWork, ScanFolder, ScanReply, ScanWork
+from longshore.pipeline.messages.replies import ScanReply
+from longshore.pipeline.messages.work import CopyWork, FoldersWork, ScanFolder, ScanWork
 from longshore.storage.wrappers.faults import Deed, Fault, Refuse
 from tests.pipelines import Bench
 from tests.trees import grow

@@ -16,7 +16,10 @@ from longshore.domain.outcome import Outcome
 from longshore.domain.record import Record
 from longshore.domain.task import ConflictResolution
 from longshore.native import can_copy
-from longshore.pipeline.messages import CopyReply, ExecutionPlan, WorkKind, WorkOrder, encode
+from longshore.pipeline.messages.orders import WorkOrder
+from longshore.pipeline.messages.plan import ExecutionPlan, WorkKind
+from longshore.pipeline.messages.replies import CopyReply
+from longshore.pipeline.messages.work import encode
 from longshore.storage.backends.object_store.client import (
     PLAIN,
     SMALL_OBJECT_BYTES,

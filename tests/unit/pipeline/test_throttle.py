@@ -14,18 +14,10 @@ from longshore.domain.errors import ErrorKind, RetryClass
 from longshore.domain.segments import SEGMENT_BYTES
 from longshore.domain.storage import StorageAddress, StorageReference
 from longshore.pipeline.copying import RETRY_JITTER, RETRY_SECONDS
-from longshore.pipeline.messages import (
-    CopyReply,
-    ExecutionPlan,
-    Owed,
-    Rates,
-    ScanReply,
-    StorageRate,
-    WorkKind,
-    WorkOrder,
-    encode,
-    first_scan,
-)
+from longshore.pipeline.messages.orders import Rates, StorageRate, WorkOrder
+from longshore.pipeline.messages.plan import ExecutionPlan, WorkKind
+from longshore.pipeline.messages.replies import CopyReply, Owed, ScanReply
+from longshore.pipeline.messages.work import encode, first_scan
 from longshore.pipeline.mover import Mover
 from longshore.storage.backends.posix import PosixStorage
 from longshore.storage.handler import StorageHandler

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from longshore.domain.errors import LongshoreError
-from longshore.pipeline.messages import Reply, WorkOrder
+from longshore.pipeline.messages.orders import WorkOrder
+from longshore.pipeline.messages.replies import Reply
 
 if TYPE_CHECKING:
     import asyncio

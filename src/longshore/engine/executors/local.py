@@ -17,7 +17,9 @@ from longshore.domain.errors import LongshoreError
 from longshore.engine.executors import Completion, DiedBefore, MoverDied, frames
 from longshore.engine.executors.mover_process import HELLO, LOCK_FILE
 from longshore.observability import logger
-from longshore.pipeline.messages import REPLIES, Reply, WorkKind, WorkOrder
+from longshore.pipeline.messages.orders import WorkOrder
+from longshore.pipeline.messages.plan import WorkKind
+from longshore.pipeline.messages.replies import REPLIES, Reply
 
 ORDERS_PER_MOVER = 2  # one at work, and the next; with more, pause and stop would wait longer
 START_TIMEOUT_SECONDS = 60.0  # imports on a cold, slow disk take a few seconds

@@ -21,7 +21,8 @@ import msgspec
 
 from longshore import faults
 from longshore.engine.executors import frames
-from longshore.pipeline.messages import Reply, WorkOrder
+from longshore.pipeline.messages.orders import WorkOrder
+from longshore.pipeline.messages.replies import Reply
 
 LOCK_FILE = "movers.lock"
 HELLO = b"ready"
