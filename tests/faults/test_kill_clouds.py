@@ -18,7 +18,7 @@ from tests.servers import Server, wait_until
 from tests.story import Task, add_copy_task, add_share_pool
 from tests.trees import describe, grow, staged_left
 
-FILES = 400
+FILES = 200
 FILE_BYTES_MAXIMUM = 40_000
 BIG_BYTES = 20 * 1024 * 1024  # several parts
 KILLS = ("mover", "controller", "server", "mover")
@@ -34,7 +34,7 @@ def kill_in_between(server: Server, random_: random.Random, before: int) -> None
     `before` is how many were there when the task began.
     """
     for victim in KILLS:
-        wanted = processed(server) + random_.randrange(FILES // 40)
+        wanted = processed(server) + random_.randrange(FILES // 20)
         wait_until(lambda wanted=wanted: processed(server) >= wanted, f"{wanted} files")  # type: ignore[misc]
         assert processed(server) - before < FILES, "it ended before all kills"
         VICTIMS[victim](server)
